@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::options::Common;
 use crate::target::TargetKind;
+use crate::tls;
 use crate::v1::Protocol;
 
 /// Flags whose values are secret.
@@ -73,7 +74,9 @@ impl About {
 
 /// The server's metrics; `None` if it does not answer with any.
 pub fn metrics(url: &str) -> Option<String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(METRICS_WITHIN)).build().into();
+    let config = ureq::Agent::config_builder().timeout_global(Some(METRICS_WITHIN));
+    let config = if url.starts_with("https://") { config.tls_config(tls::for_requests().ok()?) } else { config };
+    let agent: ureq::Agent = config.build().into();
     agent.get(url).call().ok()?.body_mut().read_to_string().ok()
 }
 

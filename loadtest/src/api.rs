@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::interrupt;
+use crate::tls;
 
 /// Requests at a time: the server hashes two passwords at once.
 const WORKERS: usize = 4;
@@ -27,9 +28,12 @@ pub struct Api {
 }
 
 impl Api {
-    pub fn new(url: &str) -> Self {
+    /// Fails if an `https://` server cannot be trusted as the options say.
+    pub fn new(url: &str) -> Result<Self> {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-        Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), bar: ProgressBar::hidden() }
+        let config = if url.starts_with("https://") { config.tls_config(tls::for_requests()?) } else { config };
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { agent: config.build().into(), url, bar: ProgressBar::hidden() })
     }
 
     pub fn url(&self) -> &str {

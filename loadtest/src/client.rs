@@ -18,8 +18,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::compression;
 use crate::frames::{self, Frame, Parsed};
 use crate::http::{self, Answer};
+use crate::tls::Tls;
 
 const RECEIVE_BYTES: usize = 512 * 1024;
+/// Room for what TLS has held back of a record.
+const RECORD_BYTES: usize = 32 * 1024;
 const RESUMED_BYTES: usize = 4 * 1024 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 
@@ -104,6 +107,7 @@ struct Link {
     failure: Option<Errno>,
     /// What it says as soon as it is open. Not empty where it offered a subprotocol.
     first: Vec<u8>,
+    tls: Option<Box<Tls>>,
 }
 
 /// How a client comes in.
@@ -129,6 +133,8 @@ pub struct Links {
     epoll: OwnedFd,
     links: Vec<Link>,
     buffer: Vec<u8>,
+    /// What one read brought by TLS, and what one send is sealed in.
+    sealed: Vec<u8>,
     events: Vec<epoll::Event>,
     start: Instant,
     /// When the last wait ended.
@@ -141,6 +147,7 @@ impl Links {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             links: Vec::new(),
             buffer: vec![0; RECEIVE_BYTES],
+            sealed: Vec::new(),
             events: Vec::with_capacity(EVENTS_PER_TURN),
             start: Instant::now(),
             woke_at: 0,
@@ -182,6 +189,7 @@ impl Links {
             unsent: Vec::new(),
             failure: None,
             first: Vec::new(),
+            tls: None,
         });
         self.links.len() - 1
     }
@@ -203,14 +211,23 @@ impl Links {
              Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}{extension}\r\n"
         );
         let link = &mut self.links[number];
-        (link.phase, link.unsent, link.first) = (Phase::Upgrading, request.into_bytes(), first);
+        (link.phase, link.first) = (Phase::Upgrading, first);
+        match &mut link.tls {
+            // It waits there for the end of the handshake, which begins.
+            Some(tls) => tls.seal(request.as_bytes(), &mut link.unsent),
+            None => link.unsent = request.into_bytes(),
+        }
         Ok(())
     }
 
     /// The same for one of [`Self::open_http`].
     pub fn reopen_http(&mut self, number: usize, server: SocketAddr, source: Option<Ipv4Addr>) -> Result<()> {
         self.dial(number, server, source)?;
-        self.links[number].phase = Phase::Http;
+        let link = &mut self.links[number];
+        link.phase = Phase::Http;
+        if let Some(tls) = &mut link.tls {
+            tls.said(&mut link.unsent);
+        }
         Ok(())
     }
 
@@ -237,6 +254,7 @@ impl Links {
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, data, interest)?;
         link.socket = Some(socket);
+        link.tls = Tls::to(server)?;
         link.paused = false;
         link.partial.clear();
         link.unsent.clear();
@@ -313,6 +331,15 @@ impl Links {
 
     /// Sends, or queues what the kernel does not take. A failed socket is noticed at its next read.
     pub fn send(&mut self, link: usize, bytes: &[u8]) {
+        let Some(tls) = &mut self.links[link].tls else { return self.send_as_is(link, bytes) };
+        let mut sealed = std::mem::take(&mut self.sealed);
+        sealed.clear();
+        tls.seal(bytes, &mut sealed);
+        self.send_as_is(link, &sealed);
+        self.sealed = sealed;
+    }
+
+    fn send_as_is(&mut self, link: usize, bytes: &[u8]) {
         let Link { socket, unsent, failure, .. } = &mut self.links[link];
         let Some(socket) = socket else { return };
         if !unsent.is_empty() {
@@ -338,14 +365,29 @@ impl Links {
             if self.links[link].phase != Phase::Http {
                 self.send(link, &goodbye);
             }
+            self.end_tls(link);
             self.links[link].socket = None;
+        }
+    }
+
+    /// Ends a connection for requests.
+    pub fn close_http(&mut self, link: usize) {
+        self.end_tls(link);
+        self.drop_link(link);
+    }
+
+    fn end_tls(&mut self, link: usize) {
+        let mut sealed = Vec::new();
+        if let Some(tls) = &mut self.links[link].tls {
+            tls.say_goodbye(&mut sealed);
+            self.send_as_is(link, &sealed);
         }
     }
 
     fn flush(&mut self, link: usize) {
         let unsent = std::mem::take(&mut self.links[link].unsent);
         if !unsent.is_empty() {
-            self.send(link, &unsent);
+            self.send_as_is(link, &unsent);
         }
     }
 
@@ -353,20 +395,29 @@ impl Links {
     /// is not: later bytes make a new edge.)
     fn read(&mut self, link: usize, handler: &mut impl Handler) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let Link { socket, partial, .. } = &mut self.links[link];
+        let Link { socket, partial, tls, .. } = &self.links[link];
         let Some(socket) = socket else {
             self.buffer = buffer;
             return false;
         };
         let kept = partial.len();
         buffer[..kept].copy_from_slice(partial);
-        let room = &mut buffer[kept..];
+        let end = buffer.len() - if tls.is_some() { RECORD_BYTES } else { 0 };
+        let room = &mut buffer[kept..end];
         let mut filled = false;
-        let ended = match rustix::net::recv(&*socket, &mut *room, RecvFlags::empty()) {
+        let ended = match rustix::net::recv(socket, &mut *room, RecvFlags::empty()) {
             Ok((0, _)) => Some(self.silent_end(link)),
             Ok((count, _)) => {
                 filled = count == room.len();
-                self.input(link, &buffer[..kept + count], handler)
+                match self.opened(link, &mut buffer[kept..], count) {
+                    Ok((0, false)) => None,
+                    Ok((0, true)) => Some(self.silent_end(link)),
+                    Ok((count, has_closed)) => {
+                        let ended = self.input(link, &buffer[..kept + count], handler);
+                        ended.or_else(|| has_closed.then(|| self.silent_end(link)))
+                    }
+                    Err(why) => Some(Ending::new(why)),
+                }
             }
             Err(Errno::AGAIN) => None,
             Err(error) => Some(Ending::new(in_words(error))),
@@ -377,6 +428,23 @@ impl Links {
             handler.closed(link, ending);
         }
         filled && ended.is_none()
+    }
+
+    /// Opens what was read, in its place, and says what TLS has to say. Returns how many plain bytes there are, and whether the
+    /// server has said that these are the last.
+    fn opened(&mut self, link: usize, bytes: &mut [u8], count: usize) -> Result<(usize, bool), String> {
+        let Some(tls) = &mut self.links[link].tls else { return Ok((count, false)) };
+        let mut sealed = std::mem::take(&mut self.sealed);
+        sealed.clear();
+        sealed.extend_from_slice(&bytes[..count]);
+        let opened = tls.open(&sealed, bytes);
+        sealed.clear();
+        tls.said(&mut sealed);
+        if !sealed.is_empty() {
+            self.send_as_is(link, &sealed);
+        }
+        self.sealed = sealed;
+        opened.map(|opened| (opened.bytes, opened.has_closed))
     }
 
     /// The ending when the server sent no close frame.

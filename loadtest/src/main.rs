@@ -32,6 +32,7 @@ mod scenario;
 mod setup;
 mod tag;
 mod target;
+mod tls;
 mod v1;
 
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ use about::About;
 use options::Common;
 use output::Output;
 use report::{Report, Verdict};
-use scenario::{abuse, chat, churn, feed, idle, reactions, resume, room, slow, storm};
+use scenario::{abuse, chat, churn, feed, handshakes, idle, reactions, resume, room, slow, storm};
 
 /// Drives a real-time server, checks every delivery, and reports what each one cost.
 ///
@@ -84,6 +85,8 @@ enum Scenario {
     FindMax(find_max::FindMaxOptions),
     /// Many connections that do nothing
     Idle(idle::IdleOptions),
+    /// TLS handshakes, full and with tickets: CPU of the server for each
+    Handshakes(handshakes::HandshakesOptions),
     /// A client of another library checks all that the protocol offers, frame by frame against its schema
     Conformance(conformance::ConformanceOptions),
     /// Servers in turns under the same load: pregon, the bare loops, others
@@ -115,6 +118,7 @@ fn run(scenario: &Scenario) -> Result<u8> {
         Scenario::Abuse(options) => told(&options.traffic.common, || abuse::abuse(options)),
         Scenario::FindMax(options) => told(options.scenario.common(), || find_max::find_max(options)),
         Scenario::Idle(options) => told(&options.common, || idle::idle(options)),
+        Scenario::Handshakes(options) => told(&options.common, || handshakes::handshakes(options)),
         Scenario::Conformance(options) => told(&options.common, || conformance::conformance(options)),
         Scenario::Compare(options) => {
             let output = Output::open(options.json.as_deref(), None)?;
@@ -128,6 +132,7 @@ fn run(scenario: &Scenario) -> Result<u8> {
 fn told<R: Report>(common: &Common, make: impl FnOnce() -> Result<R>) -> Result<u8> {
     let output = Output::open(common.json.as_deref(), common.html.as_deref())?;
     let about = About::now();
+    tls::take(&common.tls);
     if common.compression {
         compression::switch_on();
     }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use crate::pacing::PacingOptions;
 use crate::target::TargetKind;
+use crate::tls::TlsOptions;
 use crate::v1::Protocol;
 
 /// Options of every scenario.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Common {
-    /// The server: ws://host:port
+    /// The server: ws://host:port, or wss://host:port
     #[arg(long, default_value = "ws://127.0.0.1:8000")]
     pub url: String,
     /// The kind of server
@@ -22,10 +23,12 @@ pub struct Common {
     /// Clients negotiate compression (permessage-deflate), and compress what they send, as browsers do
     #[arg(long)]
     pub compression: bool,
+    #[command(flatten)]
+    pub tls: TlsOptions,
     /// Users, tokens and rooms, made by `pregon seed … --out FILE` [default: created over the REST API]
     #[arg(long)]
     pub fixture: Option<PathBuf>,
-    /// The REST API [default: http:// of --url]
+    /// The REST API [default: http:// or https:// of --url]
     #[arg(long, value_name = "URL")]
     pub api: Option<String>,
     /// Users to create over the REST API [default: as many as a room has members; all rooms share them]
@@ -55,7 +58,7 @@ pub struct Common {
 impl Common {
     /// Where the REST API of the server under test is.
     pub fn api_url(&self) -> String {
-        self.api.clone().unwrap_or_else(|| self.url.replacen("ws://", "http://", 1))
+        self.api.clone().unwrap_or_else(|| self.url.replacen("ws", "http", 1))
     }
 }
 

@@ -40,7 +40,7 @@ impl Size {
 /// The fixture of a run, with tokens that are valid now.
 pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
     check_save(common)?;
-    let api = api(common);
+    let api = api(common)?;
     let fixture = match &common.fixture {
         Some(path) => Fixture::load(path)?,
         None => make(&api, size, common.users)?,
@@ -65,7 +65,7 @@ pub fn prepare(common: &Common, size: Size) -> Result<Fixture> {
 /// The same for a scenario without rooms, which uses the first `count` users.
 pub fn prepare_users(common: &Common, count: usize) -> Result<Fixture> {
     check_save(common)?;
-    let api = api(common);
+    let api = api(common)?;
     let fixture = match &common.fixture {
         Some(path) => Fixture::load(path)?,
         None => make(&api, Size::shared(0, count), common.users)?,
@@ -90,7 +90,7 @@ fn check_save(common: &Common) -> Result<()> {
 }
 
 /// The REST API of the server under test.
-pub fn api(common: &Common) -> Api {
+pub fn api(common: &Common) -> Result<Api> {
     Api::new(&common.api_url())
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Door {
     pub lifecycle: Arc<Lifecycle>,
     pub terms: Terms,
     pub reconnects: Reconnects,
-    pub sockets: Sockets,
+    pub sockets: Arc<Sockets>,
     pub newcomers: Newcomers,
     pub bad_tokens: Arc<BadTokens>,
     /// Proxies whose word on a client's address is believed.

@@ -1,4 +1,4 @@
-//! Counts each user's sockets, on each topic and in all; above a bound the oldest one must go.
+//! Counts each user's sockets, on each topic and in all; above a bound the oldest one must go. Also knows who has any.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -16,8 +16,8 @@ struct Counted {
     users: DashMap<u64, OldestFirst>,
     /// Random in each process, so that nobody can choose a user or a topic whose hash another one has.
     keys: RandomState,
-    /// Sockets of one user.
-    most: usize,
+    /// Sockets of one user; `None`: as many as they like.
+    most: Option<usize>,
 }
 
 /// One socket.
@@ -49,10 +49,16 @@ pub(crate) struct Oldest {
 }
 
 impl Sockets {
-    /// A user may have `most` sockets.
-    pub fn new(is_on: bool, most: usize) -> Self {
+    /// A user may have `most` sockets if `is_bounded`. They are not counted if they are not bounded and nobody `is_asked`.
+    pub fn new(is_bounded: bool, is_asked: bool, most: usize) -> Self {
+        let most = is_bounded.then_some(most);
         let counted = || Counted { users: DashMap::new(), keys: RandomState::new(), most };
-        Self(is_on.then(counted))
+        Self((is_bounded || is_asked).then(counted))
+    }
+
+    /// Whether a user has a socket. False if they are not counted.
+    pub fn has(&self, user: UserId) -> bool {
+        self.0.as_ref().is_some_and(|counted| counted.users.contains_key(&counted.keys.hash_one(user)))
     }
 
     /// A socket opened. Returns the oldest one if it must go; that one is no longer counted.
@@ -71,11 +77,12 @@ impl Sockets {
             Entry::Occupied(mut known) => {
                 let all = known.get_mut().all();
                 all.push(socket);
+                let of_all = counted.most?;
                 let is_beside = |other: &Socket| other.topic == socket.topic;
                 let oldest = if all.iter().filter(|other| is_beside(other)).count() > most {
                     all.iter().position(is_beside).map(|place| (place, false))
                 } else {
-                    (all.len() > counted.most).then_some((0, true))
+                    (all.len() > of_all).then_some((0, true))
                 };
                 oldest.map(|(place, is_of_all)| Oldest { session: all.remove(place).session(), is_of_all })
             }
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_and_nothing_is_left_behind() {
-        let sockets = Sockets::new(true, 1000);
+        let sockets = Sockets::new(true, false, 1000);
         let [ana, beto] = [UserId::fresh(), UserId::fresh()];
         let key = |index: usize| SessionKey { shard: ShardId(1), index: u32::try_from(index).unwrap(), generation: 0 };
         let room = Topic::Room(RoomId::fresh());
@@ -151,13 +158,32 @@ mod tests {
             sockets.went(beto, topic, key(1000));
         }
         assert!(sockets.0.as_ref().unwrap().users.is_empty());
-        let off = Sockets::new(false, 1);
+        let off = Sockets::new(false, false, 1);
         assert!((0..1000).all(|index| off.came(ana, room, key(index)).is_none()));
     }
 
     #[test]
+    fn who_has_a_socket_is_known_also_where_nothing_is_bounded() {
+        let [ana, beto] = [UserId::fresh(), UserId::fresh()];
+        let key = |index: u32| SessionKey { shard: ShardId(1), index, generation: 0 };
+        for is_bounded in [false, true] {
+            let sockets = Sockets::new(is_bounded, true, 100);
+            let room = Topic::Room(RoomId::fresh());
+            assert!(!sockets.has(ana));
+            sockets.came(ana, room, key(1));
+            sockets.came(ana, room, key(2));
+            sockets.went(ana, room, key(1));
+            assert!(sockets.has(ana) && !sockets.has(beto));
+            sockets.went(ana, room, key(2));
+            assert!(!sockets.has(ana));
+        }
+        let many = Sockets::new(false, true, 1);
+        assert!((0..1000).all(|index| many.came(ana, Topic::Feed(ana), key(index)).is_none()), "nothing is bounded");
+    }
+
+    #[test]
     fn of_all_that_a_user_has_the_oldest_goes_wherever_it_listens() {
-        let sockets = Sockets::new(true, 20);
+        let sockets = Sockets::new(true, false, 20);
         let [ana, beto] = [UserId::fresh(), UserId::fresh()];
         let key = |index: u32| SessionKey { shard: ShardId(2), index, generation: 7 };
         let rooms: Vec<Topic> = (0..30).map(|_| Topic::Room(RoomId::fresh())).collect();

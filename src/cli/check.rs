@@ -9,11 +9,13 @@ use crate::cli::finding::Finding;
 use crate::cli::output::say;
 use crate::cli::{database, redis};
 use crate::clock::Timestamp;
-use crate::config::{Database, Settings};
+use crate::config::{Database, Settings, TlsFiles};
 use crate::domain::write::Durability;
 use crate::engine::net::send::{Io, Sender};
-use crate::limits::STRETCH_VISITS_MAX;
 use crate::limits::memory::{Sizes, sum};
+use crate::limits::{STRETCH_VISITS_MAX, TLS_WARN_DAYS};
+use crate::server::OPEN_TO_LISTENERS;
+use crate::server::tls::certificate;
 
 /// With fewer, a server takes some hundred connections and then fails in odd ways.
 const FILES_MIN: u64 = 4096;
@@ -28,6 +30,12 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
         findings.push(("replicas", replicas(settings)));
     }
     findings.extend(redis::check(settings));
+    if settings.is_open_to_listeners() {
+        findings.push(("tls", Finding::Doubtful(OPEN_TO_LISTENERS.to_owned())));
+    }
+    if let Some(files) = &settings.tls {
+        findings.push(("certificate", certificate(settings, files, Timestamp::now())));
+    }
     findings.extend([
         ("secret", secret(settings).into()),
         ("media", media(settings).into()),
@@ -130,6 +138,32 @@ fn secret(settings: &Settings) -> Result<String, String> {
     settings.secret().map(|_| "stored beside the database".to_owned()).map_err(|error| error.to_string())
 }
 
+/// What clients are shown, and for how long they take it.
+fn certificate(settings: &Settings, files: &TlsFiles, now: Timestamp) -> Finding {
+    let certificate = match certificate::read(files, now) {
+        Ok(certificate) => certificate,
+        Err(sentence) => return Finding::Wrong(sentence),
+    };
+    let (days, names) = (certificate.days_left(now), certificate.names.join(", "));
+    let what = format!("for {names}, until {} ({days} days)", certificate.not_after);
+    if days < TLS_WARN_DAYS {
+        return Finding::Doubtful(format!("{what}: have it renewed"));
+    }
+    if certificate.is_without_issuer {
+        return Finding::Doubtful(format!(
+            "{what}, but PREGON_TLS_CERT holds the server's certificate alone: clients that do not know who signed it refuse it; \
+             where there is a file with the whole chain (fullchain.pem), name that one"
+        ));
+    }
+    let host = settings.public_url.as_ref().and_then(|url| Some(url::Url::parse(url).ok()?.host_str()?.to_owned()));
+    match host.filter(|host| !certificate.is_for(host)) {
+        Some(host) => Finding::Doubtful(format!(
+            "{what}, but not for {host}, which PREGON_PUBLIC_URL names: clients refuse it there"
+        )),
+        None => Finding::Fine(what),
+    }
+}
+
 fn media(settings: &Settings) -> Result<String, String> {
     let path = &settings.media_dir;
     let probe = path.join(format!(".check-{}", std::process::id()));
@@ -146,7 +180,7 @@ fn media(settings: &Settings) -> Result<String, String> {
 
 /// What may wait, whatever clients do; beside it a server needs some ten MiB and a few KiB for each socket.
 fn memory(settings: &Settings) -> Result<String, String> {
-    let Sizes { shards, lanes } = settings.sizes();
+    let Sizes { shards, lanes, .. } = settings.sizes();
     let mebibytes = sum(settings.sizes()).div_ceil(1024 * 1024);
     Ok(format!(
         "at most {mebibytes} MiB wait in queues and for slow readers, with {shards} shards and {lanes} write lane(s)"

@@ -13,6 +13,7 @@ use crate::cluster::ports::{Hear, SayAbout};
 use crate::cluster::receive::{self, Listener, PAUSE, Receiver};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::{Sender, State};
+use crate::cluster::whereabouts::Whereabouts;
 use crate::cluster::wire::{About, NodeId};
 use crate::cluster::{Cluster, begin, fill};
 use crate::fanout::publisher::Fanout;
@@ -237,6 +238,7 @@ impl Cluster {
             barred: Arc::new(|_| ()),
             name: "".into(),
             others,
+            whereabouts: Arc::new(Whereabouts::new(peers.clone(), link.clone(), outbox.clone())),
             outbox: outbox.clone(),
             answer: Arc::new(|_| Box::pin(std::future::pending())),
             clocks: clocks.clone(),

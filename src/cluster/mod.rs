@@ -18,6 +18,7 @@ mod roster;
 mod send;
 mod spread;
 pub mod streams;
+pub mod whereabouts;
 pub mod wire;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use crate::cluster::ports::{
 };
 use crate::cluster::roster::Rosters;
 pub use crate::cluster::send::Outbox;
+use crate::cluster::whereabouts::Whereabouts;
 use crate::cluster::wire::NodeId;
 use crate::fanout::publisher::{Fanout, ReadMissing};
 use crate::limits::IN_FLIGHT_MAX;
@@ -76,6 +78,7 @@ pub struct Cluster {
     link: Arc<Link>,
     peers: Arc<peers::Peers>,
     others: Arc<Others>,
+    whereabouts: Arc<Whereabouts>,
     outbox: Outbox,
     queue: send::Queue,
     missing: fill::Questions,
@@ -102,7 +105,8 @@ impl Cluster {
         let (node, began) = (NodeId(uuid::Uuid::now_v7()), Timestamp::now());
         let (link, peers) = (Arc::<Link>::default(), Arc::<peers::Peers>::default());
         let others = Arc::new(Others::new(peers.clone(), link.clone(), outbox.clone()));
-        Self { node, began, link, peers, others, outbox, queue, missing, reader }
+        let whereabouts = Arc::new(Whereabouts::new(peers.clone(), link.clone(), outbox.clone()));
+        Self { node, began, link, peers, others, whereabouts, outbox, queue, missing, reader }
     }
 
     /// Where this node's events and frames go.
@@ -113,6 +117,11 @@ impl Cluster {
     /// The way to the other nodes, for operators.
     pub fn others(&self) -> Arc<Others> {
         self.others.clone()
+    }
+
+    /// The way to ask other nodes who has sockets there.
+    pub fn whereabouts(&self) -> Arc<Whereabouts> {
+        self.whereabouts.clone()
     }
 
     /// What [`Fanout::join_others`] wants.
@@ -130,7 +139,7 @@ impl Cluster {
     /// the log is read until it does.
     pub async fn start(self, bus: Arc<dyn Bus>, ways: Ways, control: &Handle) -> Work {
         let (stop, stopped) = watch::channel(false);
-        let Self { node, began, link, peers, others, outbox, queue, reader, .. } = self;
+        let Self { node, began, link, peers, others, whereabouts, outbox, queue, reader, .. } = self;
         let clocks = clocks::Clocks::default();
         let Ways { store, fanout, hear, hear_ephemeral, hear_presence, .. } = ways;
         let (logins_ended, profile_changed, barred) = (ways.logins_ended, ways.profile_changed, ways.barred);
@@ -183,6 +192,7 @@ impl Cluster {
             barred,
             name: about().name,
             others,
+            whereabouts,
             outbox: outbox.clone(),
             answer,
             clocks: clocks.clone(),

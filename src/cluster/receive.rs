@@ -18,6 +18,7 @@ use crate::cluster::peers::Peers;
 use crate::cluster::ports::{AnswerAsk, Barred, Hear, HearEphemeral, LoginsEnded, ProfileChanged};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::Outbox;
+use crate::cluster::whereabouts::Whereabouts;
 use crate::cluster::wire::{Bell, Entry, News, NodeId, Rung};
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::port::{Except, Publication};
@@ -148,6 +149,7 @@ pub(super) struct Listener {
     /// This node's own name.
     pub name: Box<str>,
     pub others: Arc<Others>,
+    pub whereabouts: Arc<Whereabouts>,
     /// Where this node's own bells go.
     pub outbox: Outbox,
     pub answer: AnswerAsk,
@@ -220,6 +222,8 @@ impl Listener {
             }
             Bell::Ask { .. } => {}
             Bell::Answer { id, answer } => self.others.answered(node, id, *answer),
+            Bell::WhoIsThere { id, users } => self.whereabouts.asked(id, users),
+            Bell::TheseAre { id, users } => self.whereabouts.answered(node, id, users),
             // Sent on as it is, it would break the connections of all who listen.
             Bell::Ephemeral { .. } if tail.len() > PUBLICATION_BYTES_MAX || !are_whole_texts(&tail) => {
                 metrics::counter!("pregon_bus_unreadable_total").increment(1);

@@ -86,6 +86,20 @@ pub enum Bell {
         /// What is answered.
         answer: Box<Answer>,
     },
+    /// The node asks which of these users have sockets elsewhere.
+    WhoIsThere {
+        /// The question's own name.
+        id: uuid::Uuid,
+        /// The users.
+        users: Vec<UserId>,
+    },
+    /// Those of them who have sockets on the node that answers.
+    TheseAre {
+        /// The question's name.
+        id: uuid::Uuid,
+        /// The users.
+        users: Vec<UserId>,
+    },
     /// Frames that are not stored, for a topic's listeners. The frames follow the JSON.
     Ephemeral {
         /// The topic.

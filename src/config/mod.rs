@@ -5,9 +5,11 @@ mod cores;
 mod database;
 mod error;
 mod keys;
+mod push;
 mod raw;
 mod secret;
 mod setting;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ pub use error::ConfigError;
 pub use raw::Raw;
 pub use secret::Secret;
 pub use setting::{Setting, documentation};
+pub use tls::TlsFiles;
 
 use crate::access::client_address::Network;
 use crate::access::gate::Compression;
@@ -33,6 +36,7 @@ use crate::config::cores::cores;
 use crate::django::Mode;
 use crate::engine::net::send::Io;
 use crate::fanout::posts::PostUpdates;
+use crate::fanout::push::Terms as Push;
 use crate::limits::memory::Sizes;
 use crate::limits::{self, Adjustable};
 use crate::rest::site::Site;
@@ -77,6 +81,12 @@ pub struct Settings {
     pub admin_key: Option<Secret>,
     /// By how many percent more sessions than the mean a node gives some away by itself; 0: never.
     pub rebalance_skew: u32,
+    /// The certificate of the clients' listeners; `None`: they are not encrypted.
+    pub tls: Option<TlsFiles>,
+    /// The secret of TLS tickets; `None`: each process makes one.
+    pub tls_ticket_secret: Option<Secret>,
+    /// How long browsers are told to use TLS alone; zero: they are told nothing.
+    pub hsts: Duration,
     /// Engine threads, 1 to 64.
     pub shards: usize,
     /// The number of threads that write to the database, 1 to [`limits::WRITE_LANES_MAX`]. SQLite has one writer.
@@ -136,6 +146,8 @@ pub struct Settings {
     pub mask_contacts: bool,
     /// Whether there is a socket that sends back what comes, for conformance suites.
     pub echo: bool,
+    /// How users without a socket are told of messages; `None`: not at all.
+    pub push: Option<Push>,
     /// The form of a log line.
     pub log_format: LogFormat,
     /// The log filter in `tracing`'s syntax: `info`, `pregon=debug`.
@@ -155,7 +167,7 @@ impl Settings {
 
     /// What of them moves the sum of what may wait in memory.
     pub fn sizes(&self) -> Sizes {
-        Sizes { shards: self.shards, lanes: self.write_lanes }
+        Sizes { shards: self.shards, lanes: self.write_lanes, tls: self.tls.is_some() }
     }
 
     /// How the names of all nodes' keys and channels in Redis begin. Channels do not belong to one of Redis' databases: the name
@@ -170,7 +182,6 @@ impl Settings {
     /// # Errors
     /// The sentence to print.
     pub fn check(raw: &Raw) -> Result<Self, ConfigError> {
-        refuse_what_is_not_served(raw)?;
         let listen: Vec<SocketAddr> = raw.list(Setting::Listen, "must be IP addresses with ports", "127.0.0.1:8000")?;
         let loopback = listen.iter().all(|address| address.ip().is_loopback());
         let database = Database::checked(raw)?;
@@ -194,11 +205,16 @@ impl Settings {
         if echo && !loopback {
             return Err(Setting::Echo.wrong("on", "may be on only when listening on this machine alone", "off"));
         }
+        let tls = tls::files(raw)?;
         Ok(Self {
             jwt_secret,
             jwt_keys,
             jwt_parties: keys::parties(raw)?,
             echo,
+            push: push::terms(raw, loopback)?,
+            tls_ticket_secret: secret::of_tickets(raw)?,
+            hsts: tls::hsts(raw, tls.is_some())?,
+            tls,
             admin_address,
             admin_key,
             rebalance_skew: raw.number(Setting::RebalanceSkew, 0..=1000)?,
@@ -303,6 +319,12 @@ impl Settings {
         }
     }
 
+    /// Whether what clients send crosses a network in the open: beyond this machine, without TLS here and without a proxy that has it.
+    pub fn is_open_to_listeners(&self) -> bool {
+        let is_far = self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback());
+        is_far && self.tls.is_none() && self.trusted_proxies.is_empty()
+    }
+
     /// Bytes that are the same on all nodes, to mark what they tell each other of: the secret of tokens or, where there are keys
     /// instead, the place of the database. They need not be secret.
     ///
@@ -325,24 +347,12 @@ impl Settings {
     /// The address at which clients reach a server that listens on `bound`, its first address with the port that the
     /// system chose.
     pub fn public_url(&self, bound: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         self.public_url.clone().unwrap_or_else(|| match bound.ip() {
-            ip if ip.is_unspecified() => format!("http://localhost:{}", bound.port()),
-            IpAddr::V4(_) | IpAddr::V6(_) => format!("http://{bound}"),
+            ip if ip.is_unspecified() => format!("{scheme}://localhost:{}", bound.port()),
+            IpAddr::V4(_) | IpAddr::V6(_) => format!("{scheme}://{bound}"),
         })
     }
-}
-
-/// Settings that this version does not serve are refused, so that nobody believes they work.
-fn refuse_what_is_not_served(raw: &Raw) -> Result<(), ConfigError> {
-    for (setting, why) in [
-        (Setting::TlsCert, "this version leaves TLS to a proxy in front of it: remove it"),
-        (Setting::TlsKey, "this version leaves TLS to a proxy in front of it: remove it"),
-    ] {
-        if raw.get(setting).is_some() {
-            return Err(ConfigError(format!("{} is set, but {why}.", setting.environment())));
-        }
-    }
-    Ok(())
 }
 
 fn seconds(raw: &Raw, setting: Setting, range: std::ops::RangeInclusive<u64>) -> Result<Duration, ConfigError> {

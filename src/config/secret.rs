@@ -55,6 +55,11 @@ pub(super) fn given(raw: &Raw, is_near: bool) -> Result<Option<Secret>, ConfigEr
     set(raw, [Setting::JwtSecret, Setting::JwtSecretFile], "The secret", bytes_min)
 }
 
+/// The secret of TLS tickets, if it was set.
+pub(super) fn of_tickets(raw: &Raw) -> Result<Option<Secret>, ConfigError> {
+    set(raw, [Setting::TlsTicketSecret, Setting::TlsTicketSecretFile], "The secret", BYTES_MIN)
+}
+
 /// The key of operators, if it was set; it is longer if others than this machine may try it.
 pub(super) fn admin_key(raw: &Raw, is_near: bool) -> Result<Option<Secret>, ConfigError> {
     let bytes_min = if is_near { ADMIN_KEY_BYTES_MIN } else { ADMIN_KEY_BYTES_FAR_MIN };

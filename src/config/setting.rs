@@ -104,6 +104,21 @@ settings! {
         "From how many percent above the mean a node gives sessions of pregon.v1 to other nodes by itself; 0: never",
         "Only useful where new connections go to the node with the fewest (`least_conn` in nginx): elsewhere clients may come back to the node that they left. At \
          most a tenth of a node's sessions move a minute, each at most every 5 minutes.";
+    TlsCert "tls_cert" "FILE" Depends("none"),
+        "A file with the server's certificate and those that signed it (PEM): clients are then served by TLS alone",
+        "With `PREGON_TLS_KEY`. All addresses of `PREGON_LISTEN` speak https and wss then; operators' listener does not. Both files are read again when they \
+         change, and at SIGHUP: see \"TLS\".";
+    TlsKey "tls_key" "FILE" Depends("none"),
+        "A file with the certificate's key (PEM, not encrypted)", "";
+    TlsTicketSecret "tls_ticket_secret" "TEXT" Depends("random, of each process"),
+        "The secret from which keys of TLS tickets are made, at least 16 bytes",
+        "Clients resume on all nodes that have the same one, and after a restart. Who knows it can pass for this server to clients that come back: it must be no secret \
+         that other programs have, such as the one that signs tokens.";
+    TlsTicketSecretFile "tls_ticket_secret_file" "FILE" Depends("none"),
+        "A file that holds that secret", "";
+    HstsSeconds "hsts_seconds" "SECONDS" Is("0"),
+        "How long browsers are told to use TLS alone for this host (Strict-Transport-Security); 0: they are told nothing",
+        "Only with `PREGON_TLS_CERT`. It holds for all ports of the host and cannot be taken back before its end: begin with 300, then 31536000.";
     Shards "shards" "N" Depends("one per core"),
         "Engine threads, 1 to 64",
         "They are pinned within the process's affinity mask.";
@@ -216,6 +231,28 @@ settings! {
         "A JSON file for /api/site-settings/ with flags and menu entries",
         "`{\"settings\": {\"maintenance_mode\": true}, \"menu\": [{\"route_key\": \"feed\", \"label\": \"Inicio\", \"path\": \"/feed\", \"icon\": \"Home\", \
          \"order\": 1}]}`, at most 256 KiB. `settings` override the default flags; `menu` replaces the five default entries.";
+    PushContact "push_contact" "URL" Depends("none: nothing is pushed"),
+        "Whom push services may write to, mailto: or https:; turns Web Push on",
+        "See \"Web Push\".";
+    PushKey "push_key" "KEY" Depends("made on the first start, in the database"),
+        "The private key that push services know this server by: P-256, base64url",
+        "With another key browsers have to subscribe again.";
+    PushKeyFile "push_key_file" "FILE" Depends("none"),
+        "A file that holds that key", "";
+    PushHosts "push_hosts" "HOSTS" Is("fcm.googleapis.com,.push.services.mozilla.com,.push.apple.com,.notify.windows.com"),
+        "The push services that may be used: hosts, .domains, or * for any with a public address", "";
+    PushContent "push_content" "WORD" Is("all"),
+        "What a push says: all, groups or none",
+        "`all`: who wrote, and the first 300 characters; `groups`: of private rooms only that there is a message; `none`: of nothing more than that. Push \
+         services cannot read it in any case; whoever holds the device can.";
+    PushDelayMs "push_delay_ms" "MILLISECONDS" Is("2000"),
+        "How long a message waits for later ones of its room before it is pushed, at most 60000",
+        "Whoever reads it meanwhile is not told.";
+    PushTtlSeconds "push_ttl_seconds" "SECONDS" Is("86400"),
+        "How long push services keep a push for a device that is off, at most 2419200", "";
+    PushPage "push_page" "URL" Depends("`PREGON_PUBLIC_URL` with a slash"),
+        "The page that a push opens",
+        "`#/chat/<room>`, `#/post/<post>` or `#/feed` is put behind it.";
     TrustedProxies "trusted_proxies" "NETWORKS" Depends("none"),
         "Proxies whose X-Forwarded-For is trusted", "";
     Metrics "metrics" "WHO" Is("loopback"),
@@ -230,10 +267,8 @@ settings! {
         "What is logged: a level or a filter, such as info,pregon=debug", "";
     Echo "echo" "ON_OFF" Is("off"),
         "For conformance suites: the socket /ws/echo/ sends back what comes; only on loopback", "";
-    TlsCert "tls_cert" "FILE" Depends("none"),
-        "Not supported yet: a proxy in front of pregon handles TLS", "";
-    TlsKey "tls_key" "FILE" Depends("none"),
-        "Not supported yet: a proxy in front of pregon handles TLS", "";
+    PushLoopback "push_loopback" "ON_OFF" Is("off"),
+        "For tests: push services at http://127.0.0.1; only on loopback", "";
 }
 
 impl Setting {
@@ -250,12 +285,13 @@ impl Setting {
     /// Its flag, without the dashes. `None` for secrets, because everybody on a machine can see arguments, and for
     /// settings that help and documentation do not show.
     pub fn flag(self) -> Option<String> {
-        (!matches!(self, Self::JwtSecret | Self::AdminKey) && self.is_shown()).then(|| self.key().replace('_', "-"))
+        (!matches!(self, Self::JwtSecret | Self::AdminKey | Self::PushKey | Self::TlsTicketSecret) && self.is_shown())
+            .then(|| self.key().replace('_', "-"))
     }
 
-    /// Whether help and documentation show the setting: not what this version does not serve, nor what only its tests need.
+    /// Whether help and documentation show the setting: not what only conformance suites need.
     fn is_shown(self) -> bool {
-        !matches!(self, Self::TlsCert | Self::TlsKey | Self::Echo)
+        !matches!(self, Self::Echo | Self::PushLoopback)
     }
 
     /// The placeholder for its value in the help.

@@ -31,6 +31,39 @@ fn the_defaults_serve_this_machine() {
 }
 
 #[test]
+fn with_a_certificate_the_server_is_reached_by_https_and_tickets_have_a_secret_of_their_own() {
+    let files = [("TLS_CERT", "a.pem"), ("TLS_KEY", "b.pem"), ("JWT_SECRET", SECRET), ("HSTS_SECONDS", "300")];
+    let settings = |more: &[(&str, &str)]| settings(&[&files[..], more].concat()).unwrap();
+    let usual = settings(&[]);
+    assert_eq!(usual.public_url("127.0.0.1:8123".parse().unwrap()), "https://127.0.0.1:8123");
+    assert_eq!(usual.public_url("[::]:81".parse().unwrap()), "https://localhost:81");
+    assert_eq!((usual.hsts, usual.sizes().tls), (Duration::from_secs(300), true));
+    assert!(usual.tls_ticket_secret.is_none(), "the secret of tokens is none of tickets");
+    let own = settings(&[("TLS_TICKET_SECRET", "of tickets, long enough")]);
+    assert_eq!(own.tls_ticket_secret.unwrap().bytes(), b"of tickets, long enough");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "in a file, long enough\n").unwrap();
+    let kept = settings(&[("TLS_TICKET_SECRET_FILE", file.to_str().unwrap())]);
+    assert_eq!(kept.tls_ticket_secret.unwrap().bytes(), b"in a file, long enough");
+}
+
+#[test]
+fn beyond_this_machine_tls_is_asked_for_unless_a_proxy_may_have_it() {
+    let tls = [("TLS_CERT", "a.pem"), ("TLS_KEY", "b.pem")];
+    for (listen, more, is_open) in [
+        ("127.0.0.1:1,[::1]:1", &[][..], false),
+        ("127.0.0.1:1,0.0.0.0:1", &[], true),
+        ("[::]:1", &[], true),
+        ("0.0.0.0:1", &tls, false),
+        ("0.0.0.0:1", &[("TRUSTED_PROXIES", "10.0.0.0/8")], false),
+    ] {
+        let given = [&[("LISTEN", listen), ("JWT_SECRET", SECRET)][..], more].concat();
+        assert_eq!(settings(&given).unwrap().is_open_to_listeners(), is_open, "{given:?}");
+    }
+}
+
+#[test]
 fn a_post_shows_no_more_reactions_than_a_frame_has_room_for() {
     let shown = |number| settings(&[("POST_REACTIONS_SHOWN", number)]).map(|settings| settings.post_reactions_shown);
     assert_eq!(shown("16"), Ok(limits::POST_REACTIONS_SHOWN_CEILING));
@@ -114,7 +147,11 @@ fn a_wrong_value_is_one_sentence_with_a_right_example() {
         ("REDIS_URL", "redis://:hunter2@db", "only nodes on one MySQL database need Redis"),
         ("DJANGO", "on", "needs Django's database"),
         ("DJANGO", "perhaps", "must be auto or on or off, for example PREGON_DJANGO=auto"),
-        ("TLS_CERT", "x.pem", "proxy"),
+        ("TLS_CERT", "x.pem", "PREGON_TLS_KEY=/etc/pregon/privkey.pem"),
+        ("TLS_KEY", "x.pem", "PREGON_TLS_CERT=/etc/pregon/fullchain.pem"),
+        ("TLS_TICKET_SECRET", "hunter2", "has 7 bytes, but must have at least 16"),
+        ("HSTS_SECONDS", "300", "must be 0 where PREGON_TLS_CERT is not set"),
+        ("HSTS_SECONDS", "-1", "must be a number from 0 to"),
         ("DB_ZONE", "America/Bogota", "must be UTC with SQLite"),
         ("DB_ZONE", "Bogota", "PREGON_DB_ZONE=America/Bogota"),
         ("TIME_STYLE", "local", "must be utc or naive"),

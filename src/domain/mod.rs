@@ -10,6 +10,7 @@ pub mod login;
 pub mod notification;
 pub mod operator;
 pub mod people;
+pub mod push;
 pub mod rights;
 pub mod text;
 pub mod user;

@@ -9,6 +9,7 @@ pub mod posts;
 pub mod profiles;
 pub mod publish;
 pub mod publisher;
+pub mod push;
 pub mod routes;
 pub mod seen;
 pub mod sequence;

@@ -9,7 +9,8 @@ use super::{
     ANSWERS_BYTES_MAX, ANSWERS_TOGETHER_BYTES_MAX, BODY_BYTES_MAX, CONTENT_CHARS_MAX, ERRAND_GROUPS_AT_ONCE,
     ERRAND_KINDS, ERRANDS_BYTES_MAX, FEED_LISTS_BYTES_MAX, FEED_RECENT_BYTES_MAX, INBOX_BYTES_MAX, INBOX_MESSAGES_MAX,
     NEWS_EVENTS_MAX, OPERATORS_BYTES_MAX, OVERFLOW_BYTES_MAX, OVERFLOW_MESSAGES_MAX, PART_HEAD_BYTES_MAX,
-    SHARD_HELD_BYTES_MAX, UPLOADS_MAX,
+    PUSH_MEMORY_BYTES, SHARD_HELD_BYTES_MAX, TLS_HANDSHAKE_BYTES, UPLOADS_MAX, shard_tls_handshakes,
+    shard_tls_http_bytes, shard_tls_records_bytes,
 };
 
 /// Memory of requests and their bodies, until they are answered. Full: 503 with Retry-After.
@@ -47,6 +48,8 @@ pub struct Sizes {
     pub shards: usize,
     /// `PREGON_WRITE_LANES`.
     pub lanes: usize,
+    /// Whether `PREGON_TLS_CERT` is set.
+    pub tls: bool,
 }
 
 /// One part of the sum.
@@ -61,7 +64,7 @@ pub struct Part {
 }
 
 /// How many parts there are.
-pub const PARTS: usize = 12;
+pub const PARTS: usize = 16;
 
 /// A lane's share of what writes carry.
 pub const fn lane_bytes(lanes: usize) -> usize {
@@ -70,12 +73,13 @@ pub const fn lane_bytes(lanes: usize) -> usize {
 
 /// All parts.
 pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
-    let Sizes { shards, lanes } = sizes;
+    let Sizes { shards, lanes, tls } = sizes;
+    let encrypting = if tls { shards } else { 0 };
     [
         Part {
             name: "sessions",
             bytes: shards * shard_waiting_bytes(shards),
-            policy: "frames that wait for sessions, in chunks and debts. Full: the largest debtors go (4008), then new sockets (1013), then REST (503)",
+            policy: "frames that wait for sessions, in chunks, debts and sealed records. Full: the largest debtors go (4008), then new sockets (1013), then REST (503)",
         },
         Part {
             name: "unfinished",
@@ -136,6 +140,26 @@ pub const fn parts(sizes: Sizes) -> [Part; PARTS] {
             bytes: OPERATORS_BYTES_MAX,
             policy: "lists of sessions for operators. Full: the rest is counted; who asks beyond it gets 503",
         },
+        Part {
+            name: "pushes",
+            bytes: PUSH_MEMORY_BYTES,
+            policy: "what waits to be pushed to browsers. Full: the topic that waited longest is dropped, look-ups wait, what failed is given up",
+        },
+        Part {
+            name: "handshakes",
+            bytes: encrypting * shard_tls_handshakes(shards) * TLS_HANDSHAKE_BYTES,
+            policy: "TLS handshakes under way; none without TLS. Full: the address with most gives way to one with fewer; else new ones wait, and one older than 2 s gives way",
+        },
+        Part {
+            name: "records",
+            bytes: encrypting * shard_tls_records_bytes(shards),
+            policy: "TLS records whose end has not come; none without TLS. Full: the sessions that hold most go (1013)",
+        },
+        Part {
+            name: "http records",
+            bytes: encrypting * shard_tls_http_bytes(shards),
+            policy: "what connections with TLS hold for HTTP, before they become sockets; none without TLS. Full: those that hold most are closed",
+        },
     ]
 }
 
@@ -150,13 +174,14 @@ pub const fn sum(sizes: Sizes) -> usize {
 }
 
 /// A small machine of one GiB has room for the sum and for what else a server needs.
-const _: () = assert!(sum(Sizes { shards: 2, lanes: 1 }) <= 800 * 1024 * 1024);
+const _: () = assert!(sum(Sizes { shards: 2, lanes: 1, tls: false }) <= 812 * 1024 * 1024);
+const _: () = assert!(sum(Sizes { shards: 2, lanes: 1, tls: true }) <= 860 * 1024 * 1024);
 
 /// The table of docs/operations.md.
 pub fn documentation() -> String {
     const MIB: usize = 1024 * 1024;
-    let examples = [Sizes { shards: 2, lanes: 1 }, Sizes { shards: 8, lanes: 4 }];
-    let columns = examples.map(|Sizes { shards, lanes }| format!("{shards} shards, lanes: {lanes}")).join(" | ");
+    let examples = [Sizes { shards: 2, lanes: 1, tls: true }, Sizes { shards: 8, lanes: 4, tls: true }];
+    let columns = examples.map(|Sizes { shards, lanes, .. }| format!("{shards} shards, lanes: {lanes}")).join(" | ");
     let mut table = format!("| part | {columns} | |\n| --- | ---: | ---: | --- |\n");
     let mebibytes = |bytes: usize| format!("{} MiB", bytes.div_ceil(MIB));
     let [one, other] = examples.map(parts);
@@ -192,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_sum_grows_by_known_steps() {
-        let sum = |shards, lanes| sum(Sizes { shards, lanes });
+        let sum = |shards, lanes| sum(Sizes { shards, lanes, tls: false });
         let inboxes =
             INBOX_BYTES_MAX + OVERFLOW_BYTES_MAX + (INBOX_MESSAGES_MAX + OVERFLOW_MESSAGES_MAX) * MESSAGE_BYTES;
         let inboxes = inboxes + SHARD_HELD_BYTES_MAX;

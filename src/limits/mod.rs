@@ -8,7 +8,9 @@ pub mod frames;
 pub mod memory;
 mod nodes;
 mod operator;
+mod push;
 mod search;
+mod tls;
 mod v1;
 
 pub use self::adjustable::*;
@@ -16,7 +18,9 @@ pub use self::clients::*;
 pub use self::events::*;
 pub use self::nodes::*;
 pub use self::operator::*;
+pub use self::push::*;
 pub use self::search::*;
+pub use self::tls::*;
 pub use self::v1::*;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@ use crate::access::origin::Rules;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::token::Tokens;
+use crate::fanout::push::Hosts;
 use crate::ids::UserId;
 use crate::protocol::v0::object::Presenter;
 use crate::rest::assets::Assets;
@@ -41,8 +42,12 @@ pub struct App {
     pub lifecycle: Arc<Lifecycle>,
     /// The pages that may read answers.
     pub origins: Rules,
+    /// Whether requests come by TLS.
+    pub is_encrypted: bool,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
+    /// What browsers have to know to subscribe to pushes; `None`: nothing is pushed.
+    pub push: Option<PushDesk>,
     /// The rate limits.
     pub rates: Arc<Rates>,
     /// The time for the whole body of a request.
@@ -61,6 +66,14 @@ pub struct App {
     pub redis: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// Whether events of other nodes come by Redis; `None` if there cannot be other nodes.
     pub bus: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+/// What the handlers of Web Push need.
+pub struct PushDesk {
+    /// The key that browsers give to their push services, base64url.
+    pub public_key: String,
+    /// The push services that may be used.
+    pub hosts: Hosts,
 }
 
 impl fmt::Debug for App {

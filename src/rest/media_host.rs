@@ -49,6 +49,7 @@ fn base(app: &App, headers: &HeaderMap) -> Option<String> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
     let scheme = match headers.get("x-forwarded-proto").map(|scheme| scheme.as_bytes()) {
+        _ if app.is_encrypted => "https",
         Some(b"https") if !app.trusted_proxies.is_empty() => "https",
         _ => "http",
     };

@@ -7,6 +7,7 @@ pub mod error;
 pub mod extract;
 pub mod people;
 pub mod posts;
+pub mod schema;
 pub mod site;
 pub mod system;
 pub mod uploads;
@@ -20,7 +21,9 @@ mod media_host;
 mod notifications;
 mod page;
 pub mod paging;
+mod push;
 mod site_info;
+pub mod verbs;
 mod write_answer;
 
 use std::sync::Arc;
@@ -29,32 +32,27 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, patch, post};
-use axum::{Extension, Router};
+use axum::{Extension, Router, routing};
 
-pub use app::App;
+pub use app::{App, PushDesk};
 
 use crate::limits;
 use crate::rest::answer::CROSS_ORIGIN_RESOURCE_POLICY;
 use crate::rest::error::Error;
 use crate::rest::fields::BodyDeadline;
+use crate::rest::verbs::{Verbs, delete, get, patch, post};
 
 /// All routes except those of WebSockets.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
     Router::new()
-        .merge(auth_routes())
-        .merge(message_routes())
-        .merge(people_routes())
-        .merge(post_routes())
-        .merge(notification_routes())
-        .merge(site_routes())
-        .route("/media/{*path}", get(serve_media))
-        .route("/healthz", get(system::alive))
-        .route("/readyz", get(system::ready))
-        .route("/health", get(system::healthy))
-        .route("/health/", get(system::healthy))
-        .route("/metrics", get(system::metrics))
+        .merge(api())
+        .route("/media/{*path}", routing::get(serve_media))
+        .route("/healthz", routing::get(system::alive))
+        .route("/readyz", routing::get(system::ready))
+        .route("/health", routing::get(system::healthy))
+        .route("/health/", routing::get(system::healthy))
+        .route("/metrics", routing::get(system::metrics))
         .method_not_allowed_fallback(not_allowed)
         .fallback(page::serve)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
@@ -65,13 +63,13 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-fn auth_routes() -> Router<Arc<App>> {
+fn auth_routes() -> Table {
     let files = limits::AVATAR_BYTES_MAX + limits::COVER_BYTES_MAX + limits::BODY_BYTES_MAX;
     let upload = |bytes_max| DefaultBodyLimit::max(bytes_max + limits::BODY_BYTES_MAX);
     let changed = patch(auth::profile::edit).put(auth::profile::edit).layer(DefaultBodyLimit::max(files));
     let avatar = upload(limits::AVATAR_BYTES_MAX);
     let cover = upload(limits::COVER_BYTES_MAX);
-    routes([
+    Table::from([
         ("/auth/login", post(auth::account::login)),
         ("/auth/register", post(auth::account::register)),
         ("/auth/refresh", post(auth::account::refresh)),
@@ -85,12 +83,12 @@ fn auth_routes() -> Router<Arc<App>> {
     ])
 }
 
-fn message_routes() -> Router<Arc<App>> {
+fn message_routes() -> Table {
     let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
     let picture = DefaultBodyLimit::max(limits::AVATAR_BYTES_MAX + limits::BODY_BYTES_MAX);
     let one =
         get(chat::messages::show).patch(chat::messages::edit).put(chat::messages::edit).delete(chat::messages::delete);
-    routes([
+    Table::from([
         ("/messaging/chats", get(chat::rooms::list).post(chat::rooms::create)),
         (
             "/messaging/chats/{room}",
@@ -103,6 +101,7 @@ fn message_routes() -> Router<Arc<App>> {
         ("/messaging/chats/{room}/mark_as_read", post(chat::messages::mark_as_read)),
         ("/messaging/chats/{room}/messages/{message}", one),
         ("/messaging/chats/{room}/messages/{message}/react", post(chat::messages::react)),
+        ("/messaging/chats/{room}/mute", post(chat::rooms::mute).delete(chat::rooms::unmute)),
         ("/messaging/chats/{room}/settings", patch(chat::rooms::settings)),
         ("/messaging/chats/{room}/chat-settings", patch(chat::rooms::settings)),
         ("/messaging/chats/{room}/add_participant", post(chat::rooms::add_participant)),
@@ -111,9 +110,9 @@ fn message_routes() -> Router<Arc<App>> {
     ])
 }
 
-fn people_routes() -> Router<Arc<App>> {
+fn people_routes() -> Table {
     // `auth::registration` reserves the first words of these paths, so that no username collides with them.
-    routes([
+    Table::from([
         ("/users", get(people::profiles::search)),
         ("/users/search", get(people::profiles::search)),
         ("/users/suggested", get(people::profiles::suggested)),
@@ -138,7 +137,7 @@ fn people_routes() -> Router<Arc<App>> {
     ])
 }
 
-fn post_routes() -> Router<Arc<App>> {
+fn post_routes() -> Table {
     let upload = DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
     // Room for a film and its thumbnail, or a picture.
     let uploads = DefaultBodyLimit::max(3 * limits::UPLOAD_BYTES_MAX + limits::BODY_BYTES_MAX);
@@ -148,7 +147,7 @@ fn post_routes() -> Router<Arc<App>> {
         .patch(posts::comments::edit)
         .put(posts::comments::edit)
         .delete(posts::comments::delete);
-    routes([
+    Table::from([
         ("/posts", get(posts::post::list).merge(post(posts::post::create).layer(uploads))),
         ("/posts/{post}", one),
         ("/posts/short/{short_id}", get(posts::post::show_short)),
@@ -166,8 +165,8 @@ fn post_routes() -> Router<Arc<App>> {
     ])
 }
 
-fn notification_routes() -> Router<Arc<App>> {
-    routes([
+fn notification_routes() -> Table {
+    Table::from([
         ("/notifications", get(notifications::list)),
         ("/notifications/unread-count", get(notifications::unread_count)),
         ("/notifications/mark-all-read", post(notifications::mark_all_read)),
@@ -177,22 +176,49 @@ fn notification_routes() -> Router<Arc<App>> {
     ])
 }
 
+fn push_routes() -> Table {
+    let subscriptions = get(push::list).post(push::subscribe).delete(push::unsubscribe);
+    Table::from([("/push/key", get(push::key)), ("/push/subscriptions", subscriptions)])
+}
+
 /// The routes that pages need beside people, posts and rooms.
-fn site_routes() -> Router<Arc<App>> {
-    routes([
+fn site_routes() -> Table {
+    Table::from([
         ("", get(site_info::root)),
         ("/site-settings", get(site_info::flags)),
         ("/site-settings/menu/enabled", get(site_info::menu)),
         ("/media/albums", get(uploads::albums::list)),
+        ("/media/albums/{*path}", get(uploads::albums::show)),
+        ("/schema", get(schema::show)),
     ])
-    .route("/api/media/albums/{*path}", get(uploads::albums::show))
+}
+
+/// Paths below `/api` with their handlers.
+type Table = Vec<(&'static str, Verbs)>;
+
+/// All paths below `/api`.
+pub fn table() -> Table {
+    [
+        auth_routes(),
+        message_routes(),
+        people_routes(),
+        post_routes(),
+        notification_routes(),
+        push_routes(),
+        site_routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Each path below `/api`, with and without a slash at the end. They are not nested, because nesting would hide `/api`
 /// from the handlers, which write their own address in `next` and `previous`.
-fn routes<const N: usize>(routes: [(&str, MethodRouter<Arc<App>>); N]) -> Router<Arc<App>> {
-    routes.into_iter().fold(Router::new(), |router, (path, handlers)| {
-        router.route(&format!("/api{path}"), handlers.clone()).route(&format!("/api{path}/"), handlers)
+fn api() -> Router<Arc<App>> {
+    table().into_iter().fold(Router::new(), |router, (path, Verbs { handlers, .. })| {
+        let router = router.route(&format!("/api{path}"), handlers.clone());
+        // What a wildcard takes has a slash at its end, or not.
+        if path.contains('*') { router } else { router.route(&format!("/api{path}/"), handlers) }
     })
 }
 

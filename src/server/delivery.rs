@@ -16,6 +16,7 @@ use crate::engine::shard::port::{Inbox, Waiting};
 use crate::fanout::follow_lists::Lists;
 use crate::fanout::profiles::{Profiles, Told as ToldOfProfiles};
 use crate::fanout::publisher::Fanout;
+use crate::fanout::push::Push;
 use crate::fanout::routes::Routes;
 use crate::ids::{SessionKey, UserId};
 use crate::protocol::v0::object::Presenter;
@@ -39,6 +40,8 @@ pub(super) struct Delivery {
     pub litter: Arc<Litter>,
     /// Where other nodes are told of what happens here.
     pub outbox: Option<Outbox>,
+    /// Where those who have no socket are told.
+    pub push: Option<Push>,
 }
 
 impl Delivery {
@@ -69,13 +72,14 @@ impl Delivery {
             profiles: Arc::default(),
             litter: Arc::default(),
             outbox,
+            push: settings.push.as_ref().map(|terms| Push::new(terms.delay)),
         }
     }
 
     /// The port by which lanes hand over what they committed.
     pub fn lane_port(&self) -> Arc<dyn LanePort> {
         let (lists, fanout, litter) = (self.lists.clone(), self.fanout.clone(), self.litter.clone());
-        Arc::new(LaneToFanout { lists, fanout, litter, outbox: self.outbox.clone() })
+        Arc::new(LaneToFanout { lists, fanout, litter, outbox: self.outbox.clone(), push: self.push.clone() })
     }
 
     /// Starts the publishers' threads.
@@ -97,6 +101,7 @@ struct LaneToFanout {
     fanout: Arc<Fanout>,
     litter: Arc<Litter>,
     outbox: Option<Outbox>,
+    push: Option<Push>,
 }
 
 impl LanePort for LaneToFanout {
@@ -111,6 +116,9 @@ impl LanePort for LaneToFanout {
     fn committed(&self, events: Vec<Arc<Committed>>, told: Told) {
         if let Some(outbox) = &self.outbox {
             outbox.events(&events);
+        }
+        if let Some(push) = &self.push {
+            push.committed(&events);
         }
         self.lists.committed(&events);
         for event in &events {

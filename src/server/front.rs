@@ -1,6 +1,6 @@
 //! Builds what clients meet: the gate in front of sockets, and the REST API.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -21,9 +21,9 @@ use crate::engine::session::pace::Paces;
 use crate::engine::shard::port::{Allowance, Elsewhere, Errands, Ports};
 use crate::fanout::follow_lists;
 use crate::ids::UserId;
-use crate::rest::App;
 use crate::rest::assets::Assets;
 use crate::rest::posts::edit_turns::EditTurns;
+use crate::rest::{App, PushDesk};
 use crate::server::compression;
 use crate::server::delivery::Delivery;
 use crate::server::desk::{self, Desk, WaitingErrands};
@@ -44,6 +44,10 @@ pub(super) struct Front {
     pub tokens: Arc<Tokens>,
     pub bad_tokens: Arc<BadTokens>,
     rates: Arc<Rates>,
+    /// Who has sockets here.
+    pub sockets: Arc<Sockets>,
+    /// What browsers have to know to subscribe to pushes.
+    pub push_key: OnceLock<String>,
     pub lifecycle: Arc<Lifecycle>,
     /// Rings when a login has ended on this node.
     pub logins_bell: Arc<Notify>,
@@ -60,6 +64,12 @@ impl Front {
             tokens: Arc::new(settings.tokens()?),
             bad_tokens: Arc::new(BadTokens::new(settings.rate_limits, &settings.bytes_of_all_nodes()?)),
             rates: Arc::new(Rates::new(settings.rate_limits)),
+            sockets: Arc::new(Sockets::new(
+                settings.rate_limits,
+                settings.push.is_some(),
+                settings.limits.sockets_per_user,
+            )),
+            push_key: OnceLock::new(),
             lifecycle: Arc::new(Lifecycle::new()),
             logins_bell: Arc::new(Notify::new()),
             under_way: UnderWay::new(),
@@ -128,8 +138,14 @@ impl Front {
             page: settings.web_dir.clone().map_or(Assets::Embedded, Assets::Folder),
             lifecycle: self.lifecycle.clone(),
             origins: settings.origins.clone(),
+            is_encrypted: settings.tls.is_some(),
             trusted_proxies: settings.trusted_proxies.clone(),
             rates: self.rates.clone(),
+            push: settings
+                .push
+                .as_ref()
+                .zip(self.push_key.get())
+                .map(|(terms, public_key)| PushDesk { public_key: public_key.clone(), hosts: terms.hosts.clone() }),
             body_deadline: settings.limits.body,
             edit_turns: EditTurns::default(),
             metrics_public: settings.metrics_public,
@@ -175,7 +191,7 @@ impl Front {
             lifecycle: self.lifecycle.clone(),
             terms: terms(settings),
             reconnects: Reconnects::new(settings.rate_limits),
-            sockets: Sockets::new(settings.rate_limits, settings.limits.sockets_per_user),
+            sockets: self.sockets.clone(),
             newcomers: Newcomers::new(settings.rate_limits, &settings.limits, &settings.trusted_proxies),
             bad_tokens: self.bad_tokens.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),

@@ -73,6 +73,8 @@ impl Memory {
             ("inboxes", inboxes),
             ("overflow", held.overflow),
             ("subscriptions", held.subscriptions),
+            ("records", held.records),
+            ("http records", held.http_records),
             ("errands", self.errands.bytes()),
             ("requests", self.requests.taken_bytes()),
             ("answers", self.answers.taken_bytes()),

@@ -19,6 +19,7 @@ mod operator;
 mod participants;
 mod people_index;
 mod post_reread;
+mod push;
 mod questions;
 mod replay;
 mod rest;
@@ -28,6 +29,7 @@ mod sim;
 mod stop;
 mod storage;
 mod sweeps;
+pub(crate) mod tls;
 mod token_keys;
 
 use std::io::{self, Write};
@@ -41,11 +43,11 @@ use tokio::runtime::Runtime;
 use crate::access::lifecycle::Phase;
 use crate::cluster::Cluster;
 use crate::config::Settings;
-use crate::fanout::publisher::Fanout;
 use crate::server::delivery::Delivery;
 use crate::server::front::Front;
 use crate::server::operator::{Operator, Reach};
 use crate::server::storage::Storage;
+use crate::server::tls::Encryption;
 use crate::store::Housekeeping;
 use crate::telemetry::alarm;
 
@@ -63,6 +65,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let (listeners, bound) = listen::open(settings)?;
     let admin = admin::open(settings)?;
     let front = Front::new(settings)?;
+    let encryption = Encryption::of(settings)?;
     let control = control_runtime()?;
     stop::ignore_others(&control)?;
     let stops = stop::Stops::listen(&control)?;
@@ -72,6 +75,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut storage = Storage::open(settings, &control, delivery.lane_port(), delivery.litter.clone())?;
     let neighbour = control.block_on(django::find(settings, storage.rows()))?;
     let publishers = delivery.start(&storage.store, control.handle())?;
+
+    let whereabouts = cluster.as_ref().map(Cluster::whereabouts);
+    push::start(settings, (&storage, &delivery, &front), whereabouts, bound, &control)?;
 
     let redis = neighbour.as_ref().and_then(django::Neighbour::is_redis_up);
     let redis = (redis, cluster.as_ref().map(Cluster::is_up));
@@ -87,7 +93,10 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let parts = cluster::Parts { storage: &storage, delivery: &delivery, front: &front, operator: &operator };
     let nodes = control.block_on(cluster::start(cluster, settings, &parts, control.handle()));
     let ports = front.ports(settings, &storage, &delivery, redis, registry.clone(), control.handle());
-    let shards = shards::start(settings, listeners, &ports)?;
+    let shards = shards::start(settings, listeners, encryption.as_ref(), &ports)?;
+    if let Some(encryption) = encryption {
+        encryption.keep(control.handle())?;
+    }
 
     let every = |usual| django::sweep_every(neighbour.as_ref(), usual);
     sweeps::start(settings, every, &storage, &delivery, &front, control.handle());
@@ -107,7 +116,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let inboxes = &delivery.inboxes;
     let stopped =
         control.block_on(stop::stop(stops, &front.lifecycle, inboxes, settings.drain, shards, &front.under_way));
-    end(stopped, control, Others { django, beats, nodes }, &delivery.fanout, publishers, &*storage.store)
+    end(stopped, control, Others { django, beats, nodes }, &delivery, publishers, &*storage.store)
 }
 
 /// The parts that speak to other programs.
@@ -123,7 +132,7 @@ fn end(
     stopped: anyhow::Result<()>,
     control: Runtime,
     others: Others,
-    fanout: &Fanout,
+    delivery: &Delivery,
     publishers: Vec<JoinHandle<()>>,
     store: &dyn Housekeeping,
 ) -> anyhow::Result<()> {
@@ -135,6 +144,10 @@ fn end(
         control.block_on(django.stop());
     }
     crate::telemetry::tell_left_out();
+    if let Some(push) = &delivery.push {
+        control.block_on(push.stop());
+    }
+    let fanout = &delivery.fanout;
     fanout.quiet();
     if let Some(beats) = others.beats {
         control.block_on(beats.stop());
@@ -159,6 +172,10 @@ fn control_runtime() -> io::Result<Runtime> {
 }
 
 /// Says where the server can be reached. It does not matter whether anybody reads the line.
+/// What a server says that others may overhear.
+pub(crate) const OPEN_TO_LISTENERS: &str = "passwords and tokens cross the network in the open: set PREGON_TLS_CERT and PREGON_TLS_KEY, or \
+    have a proxy do TLS and name it in PREGON_TRUSTED_PROXIES, or listen on this machine alone (PREGON_LISTEN=127.0.0.1:8000)";
+
 fn announce(bound: SocketAddr, settings: &Settings) {
     let address = settings.public_url(bound);
     if settings.media_base(bound).is_empty() {
@@ -166,6 +183,9 @@ fn announce(bound: SocketAddr, settings: &Settings) {
             "PREGON_PUBLIC_URL is not set: REST names files by the host of each request, and frames by paths alone, which pages \
              of other hosts cannot resolve"
         );
+    }
+    if settings.is_open_to_listeners() {
+        tracing::warn!("{OPEN_TO_LISTENERS}");
     }
     tracing::info!(%address, shards = settings.shards, database = %settings.database, node = %settings.node, "serving");
     drop(writeln!(io::stdout(), "pregon is ready: open {address}/ in two tabs and chat"));

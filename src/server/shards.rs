@@ -3,6 +3,7 @@
 use std::thread::JoinHandle;
 
 use anyhow::Context;
+use http::HeaderValue;
 
 use crate::config::Settings;
 use crate::engine::net::affinity;
@@ -12,6 +13,7 @@ use crate::engine::shard::{self, Plan};
 use crate::ids::ShardId;
 use crate::limits::STRETCH_VISITS_MAX;
 use crate::server::listen::Listeners;
+use crate::server::tls::Encryption;
 
 /// Starts one thread for each shard, each on a core of its own if there are enough cores.
 ///
@@ -20,6 +22,7 @@ use crate::server::listen::Listeners;
 pub(super) fn start(
     settings: &Settings,
     mut listeners: Listeners,
+    encryption: Option<&Encryption>,
     ports: &Ports,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     choose_io(settings.io)?;
@@ -30,12 +33,20 @@ pub(super) fn start(
             core: cores.get(number % cores.len().max(1)).copied(),
             shares_core: shares_core(number, count, cores.len()),
             listeners: listeners.iter_mut().filter_map(|(_, listeners)| listeners.pop()).collect(),
+            tls: encryption.map(Encryption::config),
+            transport_security: transport_security(settings),
             io: settings.io,
             ports: ports.clone(),
         };
         shard::start(plan).context("a shard's thread does not start: raise the limit on processes (ulimit -u)")
     };
     (0..count).map(start).collect()
+}
+
+/// What browsers are told about TLS, if they are (RFC 6797 §6.1).
+fn transport_security(settings: &Settings) -> Option<HeaderValue> {
+    let seconds = settings.hsts.as_secs();
+    (seconds > 0).then(|| HeaderValue::from_str(&format!("max-age={seconds}")).ok()).flatten()
 }
 
 /// Shards are given to cores in turns: does another of the `count` shards get the same core as this one?

@@ -52,7 +52,7 @@ impl Ignored {
         loop {
             tokio::select! {
                 _ = self.reload.recv() => {
-                    tracing::info!("SIGHUP: files of keys are read again; other settings are read at the start alone");
+                    tracing::info!("SIGHUP: files of keys and certificates are read again; other settings are read at the start alone");
                 }
                 _ = first.recv() => tracing::info!("SIGUSR1 is ignored"),
                 _ = second.recv() => tracing::info!("SIGUSR2 is ignored"),

@@ -26,11 +26,11 @@ pub use self::files::{FileTable, NamedFiles};
 pub use self::page::{EventsAfter, Head, Missing, News, PageOf, PageRequest, Position, Since};
 pub use self::port::{Clock, LanePort, Told};
 pub use self::subjects::{
-    Accounts, Chats, Events, Housekeeping, NewRoomError, Notifications, People, Posts, RegisterError, Writes,
+    Accounts, Chats, Events, Housekeeping, NewRoomError, Notifications, People, Posts, Pushes, RegisterError, Writes,
 };
 pub use crate::domain::write::Durability;
 
 /// Reads and writes, by subject. Reads never block the caller's thread; writes go through the lanes.
-pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping {}
+pub trait Store: Writes + Accounts + Chats + Posts + People + Notifications + Pushes + Events + Housekeeping {}
 
-impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Events + Housekeeping> Store for S {}
+impl<S: Writes + Accounts + Chats + Posts + People + Notifications + Pushes + Events + Housekeeping> Store for S {}

@@ -6,7 +6,9 @@ mod thinned;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-pub use thinned::{handshake_refused, limit_hit, session_let_go, tell_left_out, wrong_admin_key};
+pub use thinned::{
+    handshake_refused, limit_hit, push_refused, session_let_go, tell_left_out, tls_refused, wrong_admin_key,
+};
 
 /// Seconds: from a microsecond to ten seconds.
 const SECONDS: &[f64] = &[
@@ -145,6 +147,16 @@ fn describe() {
     describe_gauge!("pregon_sequence_held", "Events that wait for those before them.");
     describe_counter!("pregon_admin_requests_total", "What operators asked, by verb and how it came out.");
     describe_counter!("pregon_admin_sessions_total", "Sessions that operators told something, cut, or had move.");
+    describe_push();
+    describe_counter!("pregon_tls_handshakes_total", "TLS handshakes by what became of them.");
+    describe_gauge!("pregon_tls_handshakes_under_way", "TLS handshakes that have begun and not ended.");
+    describe_counter!("pregon_tls_refused_total", "TLS handshakes that came to nothing, by why.");
+    describe_gauge!(
+        "pregon_tls_certificate_not_after_seconds",
+        Unit::Seconds,
+        "When the certificate ends (Unix time)."
+    );
+    describe_counter!("pregon_tls_certificate_reads_total", "How often the certificate was read, by how it came out.");
     describe_gauge!("pregon_wal_bytes", Unit::Bytes, "SQLite's write-ahead log.");
     describe_gauge!("pregon_database_bytes", Unit::Bytes, "SQLite's file.");
     describe_counter!("pregon_http_requests_total", "REST requests by method, route and status.");
@@ -155,4 +167,12 @@ fn describe() {
     describe_gauge!("pregon_io", "1 for the back end by which frames leave.");
     describe_gauge!("pregon_build_info", "1, with the version.");
     describe_gauge!("pregon_rate_limits", "1: rates are limited; 0: they are not, as for load tests.");
+}
+
+fn describe_push() {
+    describe_counter!("pregon_push_topics_total", "Topics with something to be pushed, by what became of them.");
+    describe_counter!("pregon_push_skipped_total", "Browsers that were not told since their user has a socket.");
+    describe_counter!("pregon_push_total", "Attempts to send a push, by how they came out.");
+    describe_gauge!("pregon_push_waiting", "What waits to be pushed, or is sent, by queue.");
+    describe_histogram!("pregon_push_seconds", Unit::Seconds, "From the commit until the push service took the push.");
 }

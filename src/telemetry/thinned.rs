@@ -25,8 +25,10 @@ struct Second {
 }
 
 static HANDSHAKES: Thinned = Thinned::new("handshakes that were refused");
+static TLS: Thinned = Thinned::new("TLS handshakes that came to nothing");
 static LIMITS: Thinned = Thinned::new("limits that were hit");
 static WRONG_KEYS: Thinned = Thinned::new("operators' requests with a wrong key");
+static PUSHES: Thinned = Thinned::new("pushes that were refused");
 static ENDS: Thinned = Thinned::new("sessions that were let go");
 
 impl Thinned {
@@ -71,6 +73,25 @@ pub fn handshake_refused(reason: &'static str, client: impl Display) {
     }
 }
 
+/// Logs, if the log has room, that a push service refused a push for a reason that an operator has to look at.
+pub fn push_refused(status: u16, said: &str) {
+    if PUSHES.admits("status", Instant::now()) {
+        tracing::warn!(
+            status,
+            said,
+            "a push service refuses this server's pushes: look at PREGON_PUSH_CONTACT and the key"
+        );
+    }
+}
+
+/// Counts a TLS handshake that came to nothing, and logs it if the log has room.
+pub fn tls_refused(reason: &'static str, client: impl Display) {
+    metrics::counter!("pregon_tls_refused_total", "reason" => reason).increment(1);
+    if TLS.admits(reason, Instant::now()) {
+        tracing::info!(reason, %client, "a TLS handshake came to nothing");
+    }
+}
+
 /// Counts that a limit refused or held back a client, and logs it if the log has room.
 pub fn limit_hit(limit: &'static str, whose: impl Display) {
     metrics::counter!("pregon_limits_hit_total", "limit" => limit).increment(1);
@@ -97,7 +118,7 @@ pub fn session_let_go(reason: &'static str, shard: impl Display) {
 
 /// Logs how many lines were left out. To be called every few seconds, and at the end.
 pub fn tell_left_out() {
-    for lines in [&HANDSHAKES, &LIMITS, &WRONG_KEYS, &ENDS] {
+    for lines in [&HANDSHAKES, &TLS, &LIMITS, &WRONG_KEYS, &PUSHES, &ENDS] {
         for (reason, count) in lines.left_out() {
             tracing::info!(reason, count, "more {}, without a line for each", lines.what);
         }

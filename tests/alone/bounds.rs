@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// What the allocator, SQLite and the test's own questions may take meanwhile.
 pub const ELSEWHERE_BYTES: u64 = 48 * 1024 * 1024;
-const SIZES: Sizes = Sizes { shards: 2, lanes: 1 };
+const SIZES: Sizes = Sizes { shards: 2, lanes: 1, tls: false };
 
 pub fn now<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)

@@ -27,7 +27,7 @@ const CLOSE: u8 = 8;
 const PONG: u8 = 10;
 
 fn bound(shards: usize, part: &str) -> u64 {
-    parts(Sizes { shards, lanes: 1 }).iter().find(|known| known.name == part).unwrap().bytes as u64
+    parts(Sizes { shards, lanes: 1, tls: false }).iter().find(|known| known.name == part).unwrap().bytes as u64
 }
 
 /// Connections to `/metrics`. A shard that was stopped does not answer on those that it accepted.

@@ -21,11 +21,11 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-# How each row of the document is served: its name, what is set for it, and the scheme of its address.
-# TLS gets a row of its own here once the server speaks it.
+# How each row of the document is served: its name, what is set for it, and whether by TLS.
 WAYS = [
-    ("epoll", {"PREGON_IO": "epoll"}, "ws"),
-    ("io_uring", {"PREGON_IO": "uring"}, "ws"),
+    ("epoll", {"PREGON_IO": "epoll"}, False),
+    ("io_uring", {"PREGON_IO": "uring"}, False),
+    ("TLS", {}, True),
 ]
 SECTIONS = {
     "1": "framing",
@@ -60,8 +60,11 @@ def python():
 class Server:
     """A server with the socket of conformance suites."""
 
-    def __init__(self, binary, settings):
+    def __init__(self, binary, settings, is_encrypted):
         self.folder = tempfile.TemporaryDirectory(prefix="pregon-autobahn-")
+        if is_encrypted:
+            certificate, key = self.certificate()
+            settings = settings | {"PREGON_TLS_CERT": certificate, "PREGON_TLS_KEY": key}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREGON_")}
         environment |= {
             "PREGON_LISTEN": "127.0.0.1:0",
@@ -72,11 +75,27 @@ class Server:
         } | settings
         self.process = subprocess.Popen([binary, "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=self.folder.name)
         line = self.process.stdout.readline()
-        if "http://" not in line:
+        scheme = "https://" if is_encrypted else "http://"
+        if scheme not in line:
             raise SystemExit(f"the server does not start: it said {line!r}")
-        self.host = line.split("http://")[1].split("/")[0]
+        self.host, self.tunnel = line.split(scheme)[1].split("/")[0], None
+        if is_encrypted:
+            command = [python(), HERE / "tunnel.py", self.host, certificate]
+            self.tunnel = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.host = self.tunnel.stdout.readline().strip()
+
+    def certificate(self):
+        """A certificate for this machine, and its key."""
+        certificate, key = (f"{self.folder.name}/{name}.pem" for name in ("certificate", "key"))
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+        command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        return certificate, key
 
     def stop(self):
+        if self.tunnel:
+            self.tunnel.stdin.close()
+            self.tunnel.wait()
         self.process.terminate()
         self.process.wait()
         self.folder.cleanup()
@@ -106,7 +125,7 @@ def document(ways):
     text += "What the [Autobahn test suite](https://github.com/crossbario/autobahn-testsuite) says about pregon, case by case, run by\n"
     text += "[kosoku](https://pypi.org/project/kosoku/). `make conformance` runs it and writes this page. The server is the one that is shipped;\n"
     text += "a switch for such suites gives it a socket that sends back what comes, on loopback alone. It has the upgrade, the codec and\n"
-    text += "the way out of all other sockets, and takes messages of up to 16 MiB.\n\n"
+    text += "the way out of all other sockets, and takes messages of up to 16 MiB. The suite has no TLS: `tests/autobahn/tunnel.py` has it.\n\n"
     for name, (results, _) in ways.items():
         text += f"- {name}: `{summary(results)}`\n"
     release = ".".join(platform.release().split(".")[:2])
@@ -145,11 +164,11 @@ def main():
     parser.add_argument("--exclude", action="append")
     options = parser.parse_args()
     ways, is_wrong = {}, False
-    for name, settings, scheme in WAYS:
-        server = Server(options.pregon.resolve(), settings)
+    for name, settings, is_encrypted in WAYS:
+        server = Server(options.pregon.resolve(), settings, is_encrypted)
         began = time.monotonic()
         try:
-            results = cases(f"{scheme}://{server.host}/ws/echo/", options)
+            results = cases(f"ws://{server.host}/ws/echo/", options)
         finally:
             server.stop()
         ways[name] = (results, time.monotonic() - began)

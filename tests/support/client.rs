@@ -7,10 +7,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{PATIENCE, Server, leaks};
+use super::{PATIENCE, Server, Wire, leaks};
 
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Wire>,
 }
 
 impl Socket {
@@ -20,19 +20,18 @@ impl Socket {
 
     /// Tries a handshake with further headers. Returns the status if it is refused.
     pub async fn try_open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        Self::try_open_at(server.address(), path, headers).await
+        Self::open_over(server.wire().await, server.address(), path, headers).await
     }
 
+    #[allow(dead_code, reason = "tests with proxies alone")]
     /// The same through a proxy at `host:port` instead of the server's own address.
     pub async fn try_open_at(address: &str, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self::open_over(stream, address, path, headers).await
+        Self::open_over(Wire::connect(address, None).await.unwrap(), address, path, headers).await
     }
 
     /// The same over a connection that the test has made.
     pub async fn open_over(
-        stream: TcpStream,
+        stream: Wire,
         address: &str,
         path: &str,
         headers: &[(&'static str, &str)],
@@ -52,8 +51,7 @@ impl Socket {
     #[allow(dead_code, reason = "tests of nodes alone")]
     pub async fn reach(address: &str, path: &str) -> Option<Self> {
         let request = format!("ws://{address}{path}").into_client_request().unwrap();
-        let stream = TcpStream::connect(address).await.ok()?;
-        stream.set_nodelay(true).unwrap();
+        let stream = Wire::connect(address, None).await.ok()?;
         let (stream, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
         Some(Self { stream })
     }
@@ -179,6 +177,11 @@ impl Socket {
 
     /// The underlying TCP connection.
     pub fn tcp(&mut self) -> &mut TcpStream {
+        self.wire().tcp()
+    }
+
+    /// The connection below the frames.
+    pub fn wire(&mut self) -> &mut Wire {
         self.stream.get_mut()
     }
 }

@@ -4,13 +4,12 @@
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::{PATIENCE, Server};
+use super::{PATIENCE, Server, Wire};
 
 /// A socket, and what it has heard.
 pub struct Deflating {
-    stream: TcpStream,
+    stream: Wire,
     received: Vec<u8>,
     /// What the server has answered to the offer; empty if it declined.
     pub extension: String,
@@ -36,8 +35,7 @@ impl Heard {
 impl Deflating {
     /// A socket with an offer of extensions, and perhaps subprotocols.
     pub async fn open(server: &Server, path: &str, offer: Option<&str>, protocols: Option<&str>) -> Self {
-        let mut stream = TcpStream::connect(server.address()).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        let mut stream = server.wire().await;
         let mut request = format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",

@@ -8,7 +8,9 @@ pub mod leaks;
 pub mod ledger;
 mod limits;
 pub mod private;
+pub mod push;
 pub mod v1;
+mod wire;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -24,6 +26,8 @@ use serde_json::{Value, json};
 
 pub use client::Socket;
 pub use database::Database;
+#[allow(unused_imports, reason = "tests of TLS alone")]
+pub use wire::{Papers, Wire, trusting};
 
 /// How long a test waits for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -65,6 +69,8 @@ pub struct Builder {
     folder: tempfile::TempDir,
     /// Asked for, whatever the run is about.
     database: Option<Kind>,
+    /// Where it speaks TLS.
+    papers: Option<Papers>,
 }
 
 /// A kind of database.
@@ -84,6 +90,7 @@ pub struct Server {
     address: String,
     http: reqwest::Client,
     pub fixture: Fixture,
+    pub papers: Option<Papers>,
 }
 
 impl Builder {
@@ -112,7 +119,28 @@ impl Builder {
         self
     }
 
+    /// With TLS, whatever the run asks for.
+    #[allow(dead_code, reason = "tests of TLS alone")]
+    pub fn encrypted(mut self) -> Self {
+        self.papers = Some(Papers::make(self.folder.path()));
+        self
+    }
+
+    /// With TLS and a certificate that is there.
+    #[allow(dead_code, reason = "tests of TLS alone")]
+    pub fn with_papers(mut self, papers: &Papers) -> Self {
+        self.papers = Some(papers.clone());
+        self
+    }
+
     pub async fn start(mut self) -> Server {
+        if std::env::var_os("PREGON_TEST_TLS").is_some_and(|value| value == "on") && self.papers.is_none() {
+            self = self.encrypted();
+        }
+        if let Some(papers) = &self.papers {
+            let files = [("PREGON_TLS_CERT", &papers.certificate), ("PREGON_TLS_KEY", &papers.key)];
+            self.settings.extend(files.map(|(name, file)| (name.to_owned(), file.to_str().unwrap().to_owned())));
+        }
         let folder = self.folder.path();
         let database = match self.database {
             Some(Kind::File) => Database::file(folder),
@@ -130,15 +158,15 @@ impl Builder {
             Some((users, rooms, members)) => seed(&self.settings, self.folder.path(), users, rooms, members),
         };
         let (child, address) = launch(&self.settings, self.folder.path());
-        // Each request has a connection of its own, because a test may make them in several runtimes.
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        Server { child, settings: self.settings, database, folder: self.folder, address, http, fixture }
+        let (http, papers) = (http(self.papers.as_ref()), self.papers);
+        Server { child, settings: self.settings, database, folder: self.folder, address, http, fixture, papers }
     }
 }
 
 impl Server {
     pub fn builder() -> Builder {
-        Builder { seed: None, settings: Vec::new(), folder: tempfile::tempdir().unwrap(), database: None }
+        let folder = tempfile::tempdir().unwrap();
+        Builder { seed: None, settings: Vec::new(), folder, database: None, papers: None }
     }
 
     /// One more server on the same database, with the same settings and users, and a folder of its own.
@@ -154,9 +182,9 @@ impl Server {
         let mut settings = self.settings.clone();
         settings.extend(others.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let (child, address) = launch(&settings, folder.path());
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let (http, papers) = (http(self.papers.as_ref()), self.papers.clone());
         let (database, fixture) = (self.database.clone(), self.fixture.clone());
-        Server { child, settings, database, folder, address, http, fixture }
+        Server { child, settings, database, folder, address, http, fixture, papers }
     }
 
     /// A server on an empty database.
@@ -166,7 +194,35 @@ impl Server {
 
     /// The address of a REST endpoint or page.
     pub fn http(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.papers.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// From now on its clients trust this certificate.
+    #[allow(dead_code, reason = "tests of TLS alone")]
+    pub fn trust(&mut self, papers: Papers) {
+        self.http = papers.http();
+        self.papers = Some(papers);
+    }
+
+    /// What makes REST requests, and trusts the server's certificate where there is one.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// A connection.
+    pub async fn wire(&self) -> Wire {
+        self.try_wire().await.unwrap()
+    }
+
+    /// A connection, if the server still takes one.
+    pub async fn try_wire(&self) -> std::io::Result<Wire> {
+        self.wire_over(tokio::net::TcpStream::connect(&self.address).await?).await
+    }
+
+    /// A connection over one that the test has made.
+    pub async fn wire_over(&self, stream: tokio::net::TcpStream) -> std::io::Result<Wire> {
+        Wire::over(stream, self.papers.as_ref().map(|papers| papers.client.clone())).await
     }
 
     /// `host:port`.
@@ -442,6 +498,11 @@ impl Drop for Server {
     }
 }
 
+/// A client of REST. Each request has a connection of its own, because a test may make them in several runtimes.
+fn http(papers: Option<&Papers>) -> reqwest::Client {
+    papers.map_or_else(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(), Papers::http)
+}
+
 /// A command of the real binary with the tests' settings and without the caller's environment.
 pub fn pregon(settings: &[(String, String)], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pregon"));
@@ -488,7 +549,7 @@ fn launch(settings: &[(String, String)], folder: &Path) -> (Child, String) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let address = lines.find_map(|line| {
         let line = line.ok()?;
-        let rest = line.split("http://").nth(1)?;
+        let rest = line.split("://").nth(1)?;
         Some(rest.split(['/', ' ']).next().unwrap_or_default().to_owned())
     });
     match address {

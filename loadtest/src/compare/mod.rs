@@ -23,7 +23,7 @@ use crate::target::Target;
 use crate::v1::Protocol;
 use cells::Cell;
 use results::{CellResults, Results, Sample};
-use servers::{Home, Running, Server};
+use servers::{Home, Running, Server, Way};
 
 #[derive(clap::Args, Debug)]
 pub struct CompareOptions {
@@ -36,6 +36,9 @@ pub struct CompareOptions {
     /// What clients speak with pregon: v0,v1, each measured as a server of its own; peers take v0 [default: v0]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "pregon", default_value = "v0")]
     pub pregon_protocol: Vec<Protocol>,
+    /// Whether pregon is reached by TLS: off,on, each measured as a server of its own
+    #[arg(long, value_name = "WORDS", value_delimiter = ',', requires = "pregon", default_value = "off")]
+    pub pregon_tls: Vec<Switch>,
     /// Other servers, by name (README) or path [default: epoll; twice without --pregon, which shows the noise]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub peer: Vec<String>,
@@ -74,6 +77,28 @@ pub struct CompareOptions {
     /// Write the report as JSON to FILE; `-`: to stdout, instead of the table
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// Without and with something.
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+pub enum Switch {
+    Off,
+    On,
+}
+
+/// All ways in which pregon is to be measured.
+fn ways(options: &CompareOptions) -> Vec<Way> {
+    let mut ways = Vec::new();
+    let ios = options.pregon_io.iter().cloned().map(Some);
+    let ios: Vec<Option<String>> = if options.pregon_io.is_empty() { vec![None] } else { ios.collect() };
+    for protocol in &options.pregon_protocol {
+        for io in &ios {
+            for tls in &options.pregon_tls {
+                ways.push(Way { io: io.clone(), protocol: *protocol, is_encrypted: *tls == Switch::On });
+            }
+        }
+    }
+    ways
 }
 
 /// The folder of pregon's databases during the comparison; removed at the end.
@@ -137,13 +162,8 @@ impl<'a> Comparison<'a> {
         let mut results = Results { pairs: options.pairs, seconds: options.seconds, ..Results::default() };
         let mut servers = Vec::new();
         if let Some(pregon) = &options.pregon {
-            for protocol in &options.pregon_protocol {
-                if options.pregon_io.is_empty() {
-                    servers.push(Server::pregon(pregon, None, *protocol)?);
-                }
-                for io in &options.pregon_io {
-                    servers.push(Server::pregon(pregon, Some(io), *protocol)?);
-                }
+            for way in ways(options) {
+                servers.push(Server::pregon(pregon, way)?);
             }
         }
         let default: &[&str] = if options.pregon.is_some() { &["epoll"] } else { &["epoll", "epoll"] };

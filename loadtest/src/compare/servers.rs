@@ -14,6 +14,7 @@ use crate::fixture::Fixture;
 use crate::proc::Watched;
 use crate::scenario::Run;
 use crate::target::Target;
+use crate::tls::{self, TlsOptions};
 use crate::v1::Protocol;
 
 /// A Python server takes two seconds on a quiet machine.
@@ -76,8 +77,17 @@ pub struct Server {
 enum Launch {
     /// A plain room server: PROGRAM HOST:PORT and flags.
     Plain { program: PathBuf, flags: &'static [&'static str] },
-    /// pregon on one shard, with `PREGON_IO` where named.
-    Pregon { program: PathBuf, io: Option<String>, protocol: Protocol },
+    /// pregon on one shard.
+    Pregon { program: PathBuf, way: Way },
+}
+
+/// How pregon sends, and how clients speak with it.
+#[derive(Clone, Debug, Default)]
+pub struct Way {
+    /// `PREGON_IO`, where named.
+    pub io: Option<String>,
+    pub protocol: Protocol,
+    pub is_encrypted: bool,
 }
 
 /// A server process that is ended when this is dropped.
@@ -124,26 +134,28 @@ impl Server {
         })
     }
 
-    /// One shard of pregon; `io`: its network back end, `protocol`: what clients speak with it.
-    pub fn pregon(program: &Path, io: Option<&str>, protocol: Protocol) -> Result<Self> {
+    /// One shard of pregon.
+    pub fn pregon(program: &Path, way: Way) -> Result<Self> {
         ensure!(program.is_file(), "there is no program {}: cargo build --release", program.display());
-        let (suffix, spoken) = match protocol {
+        let (suffix, spoken) = match way.protocol {
             Protocol::V0 => ("", ""),
             Protocol::V1 => ("-v1", ", pregon.v1"),
         };
-        let name = io.map_or("pregon".to_owned(), |io| format!("pregon-{io}")) + suffix;
-        let title = io.map_or("pregon".to_owned(), |io| format!("pregon ({io})")) + spoken;
+        let (sealed, encrypted) = if way.is_encrypted { ("-tls", ", TLS") } else { ("", "") };
+        let io = way.io.as_ref();
+        let name = io.map_or("pregon".to_owned(), |io| format!("pregon-{io}")) + suffix + sealed;
+        let title = io.map_or("pregon".to_owned(), |io| format!("pregon ({io})")) + spoken + encrypted;
         Ok(Self {
             contender: Contender { name, title, language: "Rust", is_pregon: true },
             is_slow: false,
-            launch: Launch::Pregon { program: std::path::absolute(program)?, io: io.map(str::to_owned), protocol },
+            launch: Launch::Pregon { program: std::path::absolute(program)?, way },
         })
     }
 
     /// What clients speak with it.
     pub fn protocol(&self) -> Protocol {
         match self.launch {
-            Launch::Pregon { protocol, .. } => protocol,
+            Launch::Pregon { ref way, .. } => way.protocol,
             Launch::Plain { .. } => Protocol::V0,
         }
     }
@@ -156,6 +168,8 @@ impl Server {
     /// Starts it on this thread's core and waits until it accepts connections.
     pub fn start(&self, cell: &Cell, scratch: &Path) -> Result<Running> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        // Another server may have had the port before.
+        tls::speak_plainly(address);
         let (command, target) = match &self.launch {
             Launch::Plain { program, flags } => {
                 let mut command = Command::new(program);
@@ -165,17 +179,22 @@ impl Server {
                 }
                 (command, Target::Plain)
             }
-            Launch::Pregon { program, io, protocol } => {
+            Launch::Pregon { program, way } => {
                 let home = Home::of(self, cell, scratch);
                 let mut command = home.command(program);
                 command.arg("serve").env("PREGON_LISTEN", address.to_string());
-                if let Some(io) = io {
+                if let Some(io) = &way.io {
                     command.env("PREGON_IO", io);
                 }
                 if compression::is_on() {
                     command.env("PREGON_COMPRESSION", "all");
                 }
-                (command, Target::Pregon(home.fixture()?, *protocol))
+                if way.is_encrypted {
+                    let [certificate, key] = tls::certificate(&home.0)?;
+                    command.env("PREGON_TLS_CERT", certificate).env("PREGON_TLS_KEY", key);
+                    tls::speak(address, "localhost", &TlsOptions { tls_insecure: true, ..TlsOptions::default() })?;
+                }
+                (command, Target::Pregon(home.fixture()?, way.protocol))
             }
         };
         start(command, address, target)
@@ -268,7 +287,7 @@ mod tests {
         assert!(check_name("uws").is_ok() && check_name("./uws").is_ok());
         assert!(error("uws").contains("loadtest/peers/install uws"));
         assert!(error("/nonexistent/server").contains("/nonexistent/server"));
-        assert!(Server::pregon(Path::new("/nonexistent/pregon"), None, Protocol::V0).is_err());
+        assert!(Server::pregon(Path::new("/nonexistent/pregon"), Way::default()).is_err());
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl World {
     /// Users come from the fixture, or are registered.
     pub fn make(common: &Common, schema: Option<&Path>) -> Result<Self> {
         ensure!(common.target == TargetKind::Pregon, "a plain server has no protocol that could be checked");
+        ensure!(common.url.starts_with("ws://"), "conformance: the protocol is the same by TLS; give a ws:// server");
         let schema = Schema::load(schema)?;
         let address = resolve(&common.url)?;
         let host = common.url.trim_start_matches("ws://").split('/').next().unwrap_or_default().to_owned();
@@ -170,6 +171,6 @@ impl World {
     /// A user of whom nothing else in this run is asked.
     pub fn guest(&self) -> Result<User> {
         let name = format!("guest_{:x}{:x}", std::process::id(), fastrand::u32(..));
-        setup::register(&crate::api::Api::new(&self.api), &name, &format!("{:x}", fastrand::u128(..)))
+        setup::register(&crate::api::Api::new(&self.api)?, &name, &format!("{:x}", fastrand::u128(..)))
     }
 }

@@ -7,6 +7,7 @@ mod connect;
 mod drive;
 pub mod feed;
 mod flight;
+pub mod handshakes;
 pub mod idle;
 mod links;
 pub mod mixed;

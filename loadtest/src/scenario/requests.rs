@@ -81,7 +81,7 @@ impl<J> Pool<J> {
 /// The address of the tested server's REST API.
 pub fn api_address(common: &Common) -> Result<SocketAddr> {
     match &common.api {
-        Some(url) => resolve(&url.replacen("http://", "ws://", 1)).with_context(|| format!("--api {url}")),
+        Some(url) => resolve(&url.replacen("http", "ws", 1)).with_context(|| format!("--api {url}")),
         None => resolve(&common.url),
     }
 }

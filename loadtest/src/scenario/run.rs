@@ -15,6 +15,7 @@ use crate::pacing::Pacing;
 use crate::proc::{self, Named, Watched};
 use crate::setup::{self, Size};
 use crate::target::{Kind, Seat, Target, TargetKind};
+use crate::tls;
 use crate::v1::Protocol;
 
 /// Handshakes under way at a time.
@@ -146,14 +147,22 @@ impl Plan {
     }
 }
 
-/// The address of a `ws://` URL.
+/// The address of a `ws://` URL; or of a `wss://` URL, whose server is spoken to by TLS from now on.
 pub fn resolve(url: &str) -> Result<SocketAddr> {
     let wrong = || format!("{url} is not a WebSocket address: it must look like ws://127.0.0.1:8000");
-    let host = url.strip_prefix("ws://").with_context(wrong)?;
-    let host = host.trim_end_matches('/');
+    let (rest, is_encrypted) = match url.strip_prefix("wss://") {
+        Some(rest) => (rest, true),
+        None => (url.strip_prefix("ws://").with_context(wrong)?, false),
+    };
+    let host = rest.trim_end_matches('/');
     let addresses: Vec<_> = host.to_socket_addrs().with_context(wrong)?.collect();
     let v4 = addresses.iter().find(|address| address.is_ipv4());
-    v4.or(addresses.first()).copied().with_context(wrong)
+    let address = v4.or(addresses.first()).copied().with_context(wrong)?;
+    if is_encrypted {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        tls::speak_as_told(address, name).with_context(|| url.to_owned())?;
+    }
+    Ok(address)
 }
 
 #[cfg(test)]

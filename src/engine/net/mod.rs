@@ -7,6 +7,7 @@ pub mod send;
 pub mod sockets;
 pub mod stream;
 pub mod stretch;
+pub mod tls;
 pub(super) mod unacknowledged;
 pub mod uring;
 pub mod wheel;

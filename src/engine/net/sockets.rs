@@ -2,7 +2,8 @@
 //!
 //! Readiness comes from epoll. A socket is registered once, edge-triggered, for both directions, so steady traffic
 //! costs no further `epoll_ctl`. A socket whose input did not fit into one read is read again at the next look. A
-//! stretch is sent by io_uring in one system call where the kernel has it, else by one call for each socket.
+//! stretch is sent by io_uring in one system call where the kernel has it, else by one call for each socket. With TLS,
+//! bytes are opened behind the read and sealed before the send.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +15,9 @@ use mio::{Events, Interest, Poll, Token};
 use super::send::Sender;
 use super::stream::Stream;
 use super::stretch::{Sent, Stretch, Transmit};
+use super::tls::Tls;
+use super::tls::secured::Secured;
+use crate::limits::TLS_RECORD_BYTES_MAX;
 
 /// How often a look reads one socket in a row.
 const READS_MAX: usize = 4;
@@ -30,6 +34,9 @@ pub trait Handler {
     fn writable(&mut self, token: u32);
     /// The peer has closed or the connection broke: nothing more comes.
     fn closed(&mut self, token: u32);
+    /// The socket's peer has begun a record and not ended it, as many others have, and together they are too much: it has to go.
+    /// Nothing that it sends is understood any more.
+    fn hoards(&mut self, token: u32, can_be_told: bool);
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,15 +57,17 @@ pub struct Sockets {
     marks: Vec<Marks>,
     buffer: Box<[u8]>,
     sender: Sender,
+    secured: Secured,
+    unopened_bytes_max: usize,
 }
 
 impl Sockets {
-    /// An empty set that reads up to `receive_bytes` at a time, looks at `events_max` sockets a look, and sends by
-    /// `sender`.
+    /// An empty set that reads up to `receive_bytes` at a time, looks at `events_max` sockets a look, sends by `sender`, and
+    /// holds up to `unopened_bytes_max` of TLS records whose end has not come.
     ///
     /// # Errors
     /// When the kernel gives no epoll instance (open files).
-    pub fn new(receive_bytes: usize, events_max: usize, sender: Sender) -> io::Result<Self> {
+    pub fn new(receive_bytes: usize, events_max: usize, unopened_bytes_max: usize, sender: Sender) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(events_max),
@@ -67,14 +76,16 @@ impl Sockets {
             marks: Vec::new(),
             buffer: vec![0; receive_bytes].into_boxed_slice(),
             sender,
+            secured: Secured::default(),
+            unopened_bytes_max,
         })
     }
 
-    /// Takes a stream over under a number that is free.
+    /// Takes a stream over under a number that is free, with its TLS if it has it.
     ///
     /// # Errors
     /// When the kernel does not register it.
-    pub fn adopt(&mut self, token: u32, mut stream: Stream) -> io::Result<()> {
+    pub fn adopt(&mut self, token: u32, mut stream: Stream, tls: Option<Box<Tls>>) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(stream.socket_mut(), Token(token as usize), interest)?;
         let place = token as usize;
@@ -86,6 +97,9 @@ impl Sockets {
         self.marks[place].has_ended = false;
         self.sender.adopted(token, &stream);
         self.streams[place] = Some(stream);
+        if let Some(tls) = tls {
+            self.secured.adopt(token, tls);
+        }
         Ok(())
     }
 
@@ -113,7 +127,8 @@ impl Sockets {
         for event in &events {
             seen += 1;
             let Ok(token) = u32::try_from(event.token().0) else { continue };
-            if event.is_writable() {
+            // What was sealed goes first: until it has gone, the socket takes nothing more.
+            if event.is_writable() && self.flush(token) {
                 handler.writable(token);
             }
             let has_ended = event.is_read_closed() || event.is_error();
@@ -127,8 +142,22 @@ impl Sockets {
         Ok(is_full || !self.unread.is_empty())
     }
 
+    fn flush(&mut self, token: u32) -> bool {
+        match self.streams.get(token as usize).and_then(Option::as_ref) {
+            Some(stream) => self.secured.flush(token, stream),
+            None => true,
+        }
+    }
+
     /// Closes a socket at once. Its number is free again.
     pub fn close(&mut self, token: u32) {
+        if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
+            self.secured.close(token, stream);
+        }
+        self.drop_stream(token);
+    }
+
+    fn drop_stream(&mut self, token: u32) {
         if let Some(mut stream) = self.streams.get_mut(token as usize).and_then(Option::take) {
             self.sender.closing(token);
             // An error here changes nothing: the descriptor goes with its last holder.
@@ -140,7 +169,10 @@ impl Sockets {
 
     /// Sends nothing more (FIN). What the peer sends is still read.
     pub fn finish(&mut self, token: u32) {
-        if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
+        let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) else { return };
+        if self.secured.has(token) {
+            self.secured.finish(token, stream);
+        } else {
             // An error means that the connection is gone, which the next read finds out.
             let _ = stream.finish();
         }
@@ -151,7 +183,8 @@ impl Sockets {
         if let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) {
             let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
         }
-        self.close(token);
+        self.secured.forget(token);
+        self.drop_stream(token);
     }
 
     /// Reads once; if no further event may come, reads until nothing is left. If the peer sends faster than it is read,
@@ -160,6 +193,9 @@ impl Sockets {
         let Some(stream) = self.streams.get_mut(token as usize).and_then(Option::as_mut) else { return };
         if !handler.has_room() || !handler.takes_input(token) {
             return self.read_later(token);
+        }
+        if self.secured.has(token) {
+            return self.read_secured(token, handler);
         }
         for _ in 0..READS_MAX {
             match stream.read(&mut self.buffer) {
@@ -184,6 +220,39 @@ impl Sockets {
         self.read_later(token);
     }
 
+    /// The same for a socket with TLS.
+    fn read_secured(&mut self, token: u32, handler: &mut impl Handler) {
+        for _ in 0..READS_MAX {
+            let Some(stream) = self.streams.get(token as usize).and_then(Option::as_ref) else { return };
+            let read = match self.secured.read(token, stream, &mut self.buffer) {
+                Some(Ok(read)) => read,
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Some(Err(_)) | None => return handler.closed(token),
+            };
+            let mut plain = self.secured.take_plain();
+            if !plain.is_empty() {
+                handler.received(token, &mut plain);
+            }
+            self.secured.give_plain(plain);
+            if read.has_ended {
+                return handler.closed(token);
+            }
+            // Another socket's record, as long as may be, must have room before the next look.
+            let room = self.unopened_bytes_max.saturating_sub(TLS_RECORD_BYTES_MAX);
+            for (hoarder, can_be_told) in self.secured.hoarders(room) {
+                handler.hoards(hoarder, can_be_told);
+            }
+            if read.received.has_filled {
+                return self.read_later(token);
+            }
+            if !self.marks[token as usize].has_ended {
+                return;
+            }
+        }
+        self.read_later(token);
+    }
+
     fn read_later(&mut self, token: u32) {
         if !std::mem::replace(&mut self.marks[token as usize].is_unread, true) {
             self.unread.push_back(token);
@@ -201,12 +270,28 @@ impl AsRawFd for Sockets {
 impl Transmit for Sockets {
     fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>) {
         outcomes.clear();
-        self.sender.send(&self.streams, stretch, outcomes);
+        if self.secured.is_empty() {
+            self.sender.send(&self.streams, stretch, outcomes);
+        } else {
+            self.secured.send(&self.streams, &mut self.sender, stretch, outcomes);
+        }
     }
 
     fn unacknowledged_bytes(&self, token: u32) -> Option<usize> {
         let stream = self.streams.get(token as usize)?.as_ref()?;
-        super::unacknowledged::bytes(stream.socket())
+        super::unacknowledged::bytes(stream.socket()).map(|bytes| bytes + self.secured.unsent_bytes_of(token))
+    }
+
+    fn sealed_bytes_of(&self, token: u32) -> usize {
+        self.secured.unsent_bytes_of(token)
+    }
+
+    fn sealed_bytes(&self) -> usize {
+        self.secured.unsent_bytes()
+    }
+
+    fn unopened_bytes(&self) -> usize {
+        self.secured.partial_bytes()
     }
 
     fn peer(&self, token: u32) -> Option<std::net::SocketAddr> {
@@ -246,6 +331,8 @@ mod tests {
         fn closed(&mut self, _: u32) {
             self.is_closed = true;
         }
+
+        fn hoards(&mut self, _: u32, _: bool) {}
     }
 
     /// Takes one read for each look.
@@ -271,18 +358,20 @@ mod tests {
         fn writable(&mut self, _: u32) {}
 
         fn closed(&mut self, _: u32) {}
+
+        fn hoards(&mut self, _: u32, _: bool) {}
     }
 
     #[test]
     fn who_sends_without_end_keeps_nobody_else_from_being_read() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut sockets = Sockets::new(64, 8, Sender::OneByOne).unwrap();
+        let mut sockets = Sockets::new(64, 8, 0, Sender::OneByOne).unwrap();
         let mut peers = Vec::new();
         for token in 0..3 {
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let socket = listener.accept().unwrap().0;
             socket.set_nonblocking(true).unwrap();
-            sockets.adopt(token, Stream::tcp(socket)).unwrap();
+            sockets.adopt(token, Stream::tcp(socket), None).unwrap();
             if token < 2 {
                 peer.write_all(&[7; 64 * 1024]).unwrap();
             }
@@ -309,8 +398,8 @@ mod tests {
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = listener.accept().unwrap().0;
         socket.set_nonblocking(true).unwrap();
-        let mut sockets = Sockets::new(64, 8, Sender::OneByOne).unwrap();
-        sockets.adopt(0, Stream::tcp(socket)).unwrap();
+        let mut sockets = Sockets::new(64, 8, 0, Sender::OneByOne).unwrap();
+        sockets.adopt(0, Stream::tcp(socket), None).unwrap();
         peer.write_all(&[7; 100]).unwrap();
         peer.shutdown(Shutdown::Write).unwrap();
         std::thread::sleep(Duration::from_millis(50));

@@ -1,6 +1,6 @@
-//! Carries a session's bytes between the engine and its peer: plain TCP.
+//! Carries a session's bytes between the engine and its peer by TCP, as they are or sealed above it (`tls`).
 //!
-//! Code that depends on the carrier matches the enum here or in `uring`, without a catch-all. If TLS needs another
+//! Code that depends on the carrier matches the enum here or in `uring`, without a catch-all. If another one needs another
 //! decision somewhere, the compiler points there.
 
 use std::io::{self, IoSlice, Read, Write};

@@ -7,7 +7,10 @@ use std::io::IoSlice;
 pub enum Sent {
     /// The socket took all of it.
     All,
-    /// The socket took so many bytes and is full. `Handler::writable` tells when it takes more.
+    /// The socket took the first so many bytes. No more was tried, and it may take more.
+    First(usize),
+    /// So many bytes were taken, and the socket is full. `Handler::writable` tells when it takes more. (With TLS, what was sealed is
+    /// taken even if the socket has no room for it, so that this may be all that was wanted.)
     Part(usize),
     /// The connection is broken.
     Broken,
@@ -58,8 +61,20 @@ impl<'a> Stretch<'a> {
 pub trait Transmit {
     /// Sends each visit's bytes; `outcomes` gets one outcome for each visit, in order.
     fn send(&mut self, stretch: &Stretch<'_>, outcomes: &mut Vec<Sent>);
-    /// Bytes that a socket took and its peer has not acknowledged yet; `None` where the kernel does not say.
+    /// Bytes that were taken for a socket and that its peer has not acknowledged yet; `None` where the kernel does not say.
     fn unacknowledged_bytes(&self, token: u32) -> Option<usize>;
+    /// Bytes that were taken from a session and sealed, and that its socket has no room for.
+    fn sealed_bytes_of(&self, _token: u32) -> usize {
+        0
+    }
+    /// The same of all sessions together.
+    fn sealed_bytes(&self) -> usize {
+        0
+    }
+    /// Bytes that came of records whose end has not come, of all sessions.
+    fn unopened_bytes(&self) -> usize {
+        0
+    }
     /// The other end of a socket; `None` where there is none.
     fn peer(&self, _token: u32) -> Option<std::net::SocketAddr> {
         None

@@ -15,6 +15,8 @@ use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::carrier::{Carried, Carrier};
+use super::encryption::Doorway;
 use super::patience::{Late, Patience, Patient, Told, Turn};
 use super::port::{BARRED, Denied, Handshake, Opening, Ports, Refused, RestBody, Verdict, Wanted, Why};
 use super::turn::{Served, Shared};
@@ -52,8 +54,16 @@ struct Upgrade {
     opening: Opening,
 }
 
+/// How a shard's connections come in.
+pub(super) struct Entrance {
+    /// Where they become encrypted, if they do.
+    pub doorway: Option<Rc<Doorway>>,
+    /// What browsers are told about encryption (`Strict-Transport-Security`, RFC 6797).
+    pub transport_security: Option<HeaderValue>,
+}
+
 /// Accepts connections until the last call. Clients that had connected by then are still served.
-pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Ports) {
+pub(super) async fn accept(listener: TcpListener, entrance: Rc<Entrance>, shared: Rc<Shared>, ports: Ports) {
     let (_served, mut last_call) = shared.serve();
     loop {
         let next = async {
@@ -68,7 +78,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Por
             () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => break,
         };
         match accepted {
-            Ok((socket, peer)) => take(socket, peer, &shared, &ports),
+            Ok((socket, peer)) => take(socket, peer, &entrance, &shared, &ports),
             Err(error) => {
                 // There are no free descriptors: connections in the backlog are accepted when some are free again.
                 tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
@@ -82,32 +92,62 @@ pub(super) async fn accept(listener: TcpListener, shared: Rc<Shared>, ports: Por
         if socket.set_nonblocking(true).is_ok()
             && let Ok(socket) = TcpStream::from_std(socket)
         {
-            take(socket, peer, &shared, &ports);
+            take(socket, peer, &entrance, &shared, &ports);
         }
     }
 }
 
-fn take(socket: TcpStream, peer: SocketAddr, shared: &Rc<Shared>, ports: &Ports) {
+fn take(socket: TcpStream, peer: SocketAddr, entrance: &Rc<Entrance>, shared: &Rc<Shared>, ports: &Ports) {
     let Some(visit) = Visit::begin(&ports.gate, peer) else { return };
     // The connection counts from here on, not from the first turn of its task.
     let (served, last_call) = shared.serve();
-    tokio::task::spawn_local(serve(socket, (peer, visit), shared.clone(), ports.clone(), served, last_call));
+    // Frames are small, and none must wait for the next one (Nagle's algorithm).
+    let _ = socket.set_nodelay(true);
+    let (entrance, shared, ports) = (entrance.clone(), shared.clone(), ports.clone());
+    let came = Came { peer, visit, served, last_call };
+    match &entrance.doorway {
+        None => drop(tokio::task::spawn_local(serve(Carrier::plain(socket), came, entrance, shared, ports))),
+        Some(doorway) => {
+            tokio::task::spawn_local(encrypt(socket, doorway.clone(), came, entrance, shared, ports));
+        }
+    }
+}
+
+/// What goes with a connection from its acceptance to its end.
+struct Came {
+    peer: SocketAddr,
+    visit: Visit,
+    served: Served,
+    last_call: watch::Receiver<bool>,
+}
+
+/// Shakes hands by TLS, then serves.
+async fn encrypt(
+    socket: TcpStream,
+    doorway: Rc<Doorway>,
+    mut came: Came,
+    entrance: Rc<Entrance>,
+    shared: Rc<Shared>,
+    ports: Ports,
+) {
+    let of = (came.peer, came.visit.address());
+    if let Some(socket) = doorway.enter(socket, of, shared.pace(), &mut came.last_call).await {
+        serve(Carrier::Tls(socket), came, entrance, shared, ports).await;
+    }
 }
 
 async fn serve(
-    socket: TcpStream,
-    (peer, visit): (SocketAddr, Visit),
+    carrier: Carrier,
+    Came { peer, visit, served: _served, mut last_call }: Came,
+    entrance: Rc<Entrance>,
     shared: Rc<Shared>,
     ports: Ports,
-    _served: Served,
-    mut last_call: watch::Receiver<bool>,
 ) {
-    // Frames are small, and none must wait for the next one (Nagle's algorithm).
-    let _ = socket.set_nodelay(true);
     let (upgraded, turn): (Rc<Cell<Option<Upgrade>>>, _) = (Rc::default(), Turn::default());
     let visit = Rc::new(visit);
     let service = hyper::service::service_fn(|request| {
         let (ports, upgraded, turn, visit) = (ports.clone(), upgraded.clone(), turn.clone(), visit.clone());
+        let transport_security = entrance.transport_security.clone();
         async move {
             turn.request_came();
             visit.request_came();
@@ -118,6 +158,9 @@ async fn serve(
             if ports.gate.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
+            if let Some(line) = transport_security {
+                response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, line);
+            }
             Ok::<_, Infallible>(response.map(|body| Told::new(body, turn)))
         }
     });
@@ -127,7 +170,7 @@ async fn serve(
         // Our own timeouts come first. With one set here, hyper asks for the next request as soon as an answer is sent.
         .header_read_timeout(IDLE_CONNECTION + patience.head)
         .max_buf_size(REQUEST_HEAD_BYTES_MAX)
-        .serve_connection(Patient::new(socket, turn.clone(), patience), service)
+        .serve_connection(Patient::new(carrier, turn.clone(), patience), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
@@ -146,8 +189,11 @@ async fn serve(
     let Some(Upgrade { socket, negotiation, opening }) = upgraded.take() else { return };
     let Ok(connection) = socket.await else { return };
     let Ok(parts) = connection.downcast::<Patient>() else { return };
-    if let Ok(socket) = parts.io.into_inner().into_std() {
-        shared.adopt(socket, &mut Vec::from(parts.read_buf), negotiation, visit.opened(opening));
+    let Carried { socket, tls, unread } = parts.io.into_inner().into_parts();
+    if let Ok(socket) = socket.into_std() {
+        let mut read_already = Vec::from(parts.read_buf);
+        read_already.extend_from_slice(&unread);
+        shared.adopt(socket, tls, &mut read_already, negotiation, visit.opened(opening));
     }
 }
 

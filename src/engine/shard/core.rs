@@ -74,6 +74,8 @@ pub(super) struct Blocked {
     pub index: u32,
     /// What its peer had not acknowledged at the last look; `usize::MAX` before the first.
     pub unacknowledged: usize,
+    /// What was sealed for it, and is kept since its socket had no room.
+    pub sealed_bytes: usize,
 }
 
 /// A task that a change of follow lists caused. It is done when the lists are complete and the walk has room for it.
@@ -128,6 +130,8 @@ pub(super) struct Core {
     pub bounds: Bounds,
     /// Sessions whose sockets are full; some may have recovered.
     pub blocked: Vec<Blocked>,
+    /// What was sealed for sessions and is kept since their sockets had no room, as of the last stretch.
+    pub sealed_bytes: usize,
     /// Memory of messages whose end has not come, in all decoders.
     pub unfinished_bytes: usize,
     /// What is kept for subscriptions that are not live yet and for sockets of nobody; as much at least as there is, and exactly so much
@@ -208,6 +212,7 @@ impl Core {
             walk: VecDeque::new(),
             bounds,
             blocked: Vec::new(),
+            sealed_bytes: 0,
             unfinished_bytes: 0,
             kept_bytes: 0,
             postponed: Vec::new(),
@@ -246,6 +251,11 @@ impl Core {
             && self.generations.get(key.index as usize) == Some(&key.generation)
             && self.slots[key.index as usize].is_some();
         is_live.then_some(key.index)
+    }
+
+    /// Memory of all that waits for sessions.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.arena.memory_bytes() + self.sealed_bytes
     }
 
     /// True until the slot's session was told goodbye.

@@ -5,7 +5,9 @@
 //! copy, so that a few bytes do not keep a whole chunk in memory. A session that owes much keeps its ranges: copies for
 //! 150 stalled readers of a room were 150 MB and took 80 ms of a turn, where the shared range is 1 MB.
 
-use super::core::Core;
+use std::cmp::Reverse;
+
+use super::core::{Blocked, Core};
 use super::stats::By;
 use crate::engine::net::stretch::Transmit;
 use crate::engine::topics::chunks::Stale;
@@ -20,11 +22,20 @@ pub(super) const SLOW: &str = "slow";
 /// Let go because all sessions together owed too much.
 pub(super) const OVERLOAD: &str = "overload";
 
+/// A session whose socket is full.
+struct Debtor {
+    is_open: bool,
+    /// What it owes, with what was sealed for it.
+    bytes: usize,
+    sealed_bytes: usize,
+    index: u32,
+}
+
 impl Core {
     /// Makes room for frames before they are appended or copied: if the shard's share would be exceeded, the largest
     /// debtors go first.
     pub(super) fn make_memory(&mut self, bytes: usize) {
-        let needed = |core: &Self| core.arena.memory_bytes() + bytes;
+        let needed = |core: &Self| core.waiting_bytes() + bytes;
         // What is freed may be kept for the next chunks, but within the share.
         if needed(self) + self.arena.spare_bytes() > self.bounds.waiting_bytes_max {
             self.arena.forget_spare();
@@ -33,21 +44,37 @@ impl Core {
             return;
         }
         self.forget_the_recovered();
-        let mut debtors: Vec<(usize, u32)> = self.blocked.iter().map(|one| (self.owed(one.index), one.index)).collect();
-        debtors.sort_unstable_by(|one, other| other.cmp(one));
+        // Those who were told goodbye already go first: with them goes all that they hold.
+        let owes = |one: &Blocked| Debtor {
+            is_open: self.is_open(one.index),
+            bytes: self.owed(one.index) + one.sealed_bytes,
+            sealed_bytes: one.sealed_bytes,
+            index: one.index,
+        };
+        let mut debtors: Vec<Debtor> = self.blocked.iter().map(owes).collect();
+        debtors.sort_unstable_by_key(|one| (one.is_open, Reverse(one.bytes), one.index));
         // Frees more than is needed now, so that the next publication need not sort all debtors again.
         let wanted = self.bounds.waiting_bytes_max / 8 * 7;
-        for (owed, index) in debtors {
-            if owed == 0 || needed(self) <= wanted {
+        // What is sealed for a session goes when the session has gone. If more is needed before, it is the first to go then.
+        let mut going_bytes = 0;
+        for Debtor { is_open, bytes, sealed_bytes, index } in debtors {
+            if needed(self).saturating_sub(going_bytes) <= wanted {
                 break;
             }
-            let what = if self.is_open(index) { "debtor" } else { "goodbye" };
+            if bytes == 0 {
+                continue;
+            }
+            let what = if is_open { "debtor" } else { "goodbye" };
             metrics::counter!("pregon_shed_total", "what" => what).increment(1);
-            if self.is_open(index) {
+            if is_open {
                 self.let_go(index, OVERLOAD);
+                if !self.is_open(index) {
+                    going_bytes += sealed_bytes;
+                }
             } else {
                 // It was told goodbye, and does not read that.
                 self.lines[index as usize].outbox.clear(&mut self.arena);
+                self.sealed_bytes = self.sealed_bytes.saturating_sub(sealed_bytes);
                 self.end(index, true);
             }
         }
@@ -74,6 +101,7 @@ impl Core {
                 line.blocked_at = Some(self.now);
             }
             one.unacknowledged = unacknowledged;
+            one.sealed_bytes = sockets.sealed_bytes_of(one.index);
             let Some(since) = line.blocked_at else { continue };
             // What is passing is old by the time it is read, and is the first to go.
             let is_behind =

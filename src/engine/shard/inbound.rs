@@ -28,6 +28,7 @@ use crate::protocol::ws::frame::{self, Opcode};
 use crate::protocol::ws::message::{Incoming, Limits};
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::protocol::ws::packing::Packing;
+use crate::telemetry;
 
 use super::port::Refused;
 
@@ -93,6 +94,18 @@ impl Handler for Core {
     fn closed(&mut self, token: u32) {
         self.end(token, false);
     }
+
+    fn hoards(&mut self, token: u32, can_be_told: bool) {
+        metrics::counter!("pregon_shed_total", "what" => "records").increment(1);
+        telemetry::session_let_go("records", self.id.0);
+        if can_be_told {
+            self.goodbye(token, reason::OVERLOAD);
+            // Its answer would not be understood: the record's beginning is gone.
+            self.then(token, Then::Finish);
+        } else {
+            self.end(token, true);
+        }
+    }
 }
 
 impl Core {
@@ -128,7 +141,7 @@ impl Core {
 
     /// True while more waits here than the bound allows, although debtors were let go. New sessions are turned away then.
     pub(super) fn is_overloaded(&self) -> bool {
-        self.arena.memory_bytes() > self.bounds.waiting_bytes_max || self.overflow.is_full()
+        self.waiting_bytes() > self.bounds.waiting_bytes_max || self.overflow.is_full()
     }
 
     /// Opens the socket only to close it with 1013: the client should try again.
@@ -352,7 +365,8 @@ impl Core {
     pub(super) fn then(&mut self, token: u32, then: Then) {
         let line = &mut self.lines[token as usize];
         line.then = then;
-        if line.outbox.is_empty() {
+        // While the socket is full, what was sealed for it may still wait, though nothing waits here.
+        if line.outbox.is_empty() && line.blocked_at.is_none() {
             self.has_said_all(token);
         }
     }

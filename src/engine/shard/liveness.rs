@@ -31,7 +31,9 @@ impl Core {
         self.look_at_subscriptions();
         self.end_turns(now);
         let movable = self.kinds[Endpoint::Many.kind()].saturating_sub(self.moving);
-        self.ports.waiting.tell(self.id, self.held(), Open { all: self.live, movable, moving: self.moving });
+        self.sealed_bytes = sockets.sealed_bytes();
+        let held = Held { records: sockets.unopened_bytes(), ..self.held() };
+        self.ports.waiting.tell(self.id, held, Open { all: self.live, movable, moving: self.moving });
         self.stats.report(&Levels {
             sessions: self.live,
             kinds: self.kinds,
@@ -44,13 +46,14 @@ impl Core {
         });
     }
 
-    /// What this shard holds of the one sum.
+    /// What this shard holds of the one sum, without what its sockets hold.
     pub(super) fn held(&self) -> Held {
         Held {
-            sessions: self.arena.memory_bytes(),
+            sessions: self.waiting_bytes(),
             unfinished: self.unfinished_bytes,
             overflow: self.overflow.carried_bytes(),
             subscriptions: self.kept_bytes,
+            ..Held::default()
         }
     }
 

@@ -1,15 +1,17 @@
 //! One core's loop: the one place where sockets, frames, sessions and topics meet.
 //!
-//! `thread` is the loop, and `turn` is one turn of it. `connection` accepts and upgrades connections, and `visit` counts them. `core` is the shard's state, and these files change it:
+//! `thread` is the loop, and `turn` is one turn of it. `connection` accepts and upgrades connections, behind `encryption` where there is TLS, and `visit` counts them. `core` is the shard's state, and these files change it:
 //! `inbound` takes bytes from sockets, `mailbox` takes messages from other threads, `outbound` fans out and walks, `debtors` lets go
 //! who takes too little, `unfinished` who never ends a message, `pacing` who says too much, `requests` and `subscription` serve sockets with many topics, `feed` knows who hears of whose posts, `liveness` lets time pass, `drain` has sessions move, `operator` does what operators ask. `port` is what others see of it all.
 
 #[cfg(test)]
 pub(crate) mod by_hand;
+mod carrier;
 mod connection;
 mod core;
 mod debtors;
 mod drain;
+mod encryption;
 mod errand;
 mod feed;
 #[cfg(test)]

@@ -277,19 +277,21 @@ impl Core {
         drop(stretch);
         stale.into_iter().for_each(|index| self.end_stale(index));
         self.stats.counts.visits += visited.len() as u64;
+        self.sealed_bytes = sockets.sealed_bytes();
         for ((index, wanted), outcome) in visited.into_iter().zip(outcomes.iter()) {
-            self.settle_visit(index, wanted, *outcome);
+            self.settle_visit(index, wanted, *outcome, sockets);
         }
         self.latency.visited(passed);
         count
     }
 
-    fn settle_visit(&mut self, index: u32, wanted: usize, outcome: Sent) {
+    fn settle_visit(&mut self, index: u32, wanted: usize, outcome: Sent, sockets: &impl Transmit) {
         let line = &mut self.lines[index as usize];
         match outcome {
-            Sent::All => {
-                self.stats.counts.bytes_out += wanted as u64;
-                line.outbox.took(&mut self.arena, wanted);
+            Sent::All | Sent::First(_) => {
+                let count = if let Sent::First(count) = outcome { count } else { wanted };
+                self.stats.counts.bytes_out += count as u64;
+                line.outbox.took(&mut self.arena, count);
                 if !line.outbox.is_empty() {
                     line.is_queued = true;
                     self.walk.push_back(index);
@@ -302,7 +304,8 @@ impl Core {
                 line.outbox.took(&mut self.arena, count);
                 line.blocked_at = Some(self.now);
                 line.unread_answers = 0;
-                self.blocked.push(Blocked { index, unacknowledged: usize::MAX });
+                let sealed_bytes = sockets.sealed_bytes_of(index);
+                self.blocked.push(Blocked { index, unacknowledged: usize::MAX, sealed_bytes });
                 let owed = line.outbox.owed_bytes();
                 self.stats.counts.outbox_high_bytes = self.stats.counts.outbox_high_bytes.max(owed);
             }
@@ -318,7 +321,10 @@ impl Core {
         }
         line.has_recovered = true;
         let has_skipped = std::mem::take(&mut line.has_skipped);
-        if !line.is_queued && !line.outbox.is_empty() {
+        if line.outbox.is_empty() {
+            // With TLS, the last of what it was told was taken before the socket had room for it.
+            self.has_said_all(index);
+        } else if !line.is_queued {
             line.is_queued = true;
             self.walk.push_back(index);
         }

@@ -10,10 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::carrier::Carrier;
 use super::port::RestBody;
 use crate::engine::net::unacknowledged;
 use crate::limits::{ANSWER_BYTES_PER_SECOND_MIN, Adjustable, IDLE_CONNECTION, LAST_REQUEST_PATIENCE, LINGER};
@@ -152,7 +151,7 @@ impl Patience {
 /// The socket. If the client takes too long, the socket reads as closed, which hyper takes for the end between two
 /// requests.
 pub(super) struct Patient {
-    socket: TokioIo<TcpStream>,
+    carrier: Carrier,
     turn: Turn,
     patience: Patience,
     /// The state for which the deadline was set.
@@ -175,21 +174,13 @@ struct Stall {
 }
 
 impl Patient {
-    pub fn new(socket: TcpStream, turn: Turn, patience: Patience) -> Self {
+    pub fn new(carrier: Carrier, turn: Turn, patience: Patience) -> Self {
         let deadline = Box::pin(sleep_until(Instant::now() + patience.head));
-        Self {
-            socket: TokioIo::new(socket),
-            turn,
-            patience,
-            waits_for: (FRESH, false),
-            deadline,
-            is_lingering: false,
-            stall: None,
-        }
+        Self { carrier, turn, patience, waits_for: (FRESH, false), deadline, is_lingering: false, stall: None }
     }
 
-    pub fn into_inner(self) -> TcpStream {
-        self.socket.into_inner()
+    pub fn into_inner(self) -> Carrier {
+        self.carrier
     }
 
     /// Gives up a peer that takes nothing of an answer for too long, or too little, because what it does not take lies in memory
@@ -203,7 +194,7 @@ impl Patient {
             return outcome;
         }
         let Patience { taken: patience, taken_per_second, .. } = self.patience;
-        let socket = self.socket.inner();
+        let socket = self.carrier.socket();
         let unacknowledged = || unacknowledged::bytes(socket).unwrap_or(0);
         let stall = self.stall.get_or_insert_with(|| {
             let began = Instant::now();
@@ -259,7 +250,7 @@ impl Patient {
 
 impl Read for Patient {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.socket).poll_read(context, into);
+        let outcome = Pin::new(&mut self.carrier).poll_read(context, into);
         if outcome.is_pending() {
             return self.poll_end(context).map(Ok);
         }
@@ -272,20 +263,23 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
+        let outcome = Pin::new(&mut self.carrier).poll_write(context, bytes);
         self.taken(outcome, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when everything that it had is written.
-        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+        // hyper flushes when everything that it had is written. With TLS, the last of it may not be sent yet.
+        let outcome = Pin::new(&mut self.carrier).poll_flush(context).map_ok(|()| 0);
+        ready!(self.taken(outcome, context))?;
         self.stall = None;
         let _ = self.turn.at.compare_exchange(ANSWERED, IDLE, Ordering::Relaxed, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+        // With TLS, the goodbye is sent first, for which the socket may have no room.
+        let outcome = Pin::new(&mut self.carrier).poll_shutdown(context).map_ok(|()| 0);
+        ready!(self.taken(outcome, context))?;
         if !self.turn.lingers.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
@@ -298,7 +292,7 @@ impl Write for Patient {
         let mut scratch = [0; 8 * 1024];
         while self.deadline.as_mut().poll(context).is_pending() {
             let mut into = tokio::io::ReadBuf::new(&mut scratch);
-            let read = ready!(tokio::io::AsyncRead::poll_read(Pin::new(self.socket.inner_mut()), context, &mut into));
+            let read = ready!(tokio::io::AsyncRead::poll_read(Pin::new(self.carrier.socket_mut()), context, &mut into));
             if read.is_err() || into.filled().is_empty() {
                 break;
             }
@@ -307,7 +301,7 @@ impl Write for Patient {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        self.carrier.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -315,7 +309,7 @@ impl Write for Patient {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, bytes);
+        let outcome = Pin::new(&mut self.carrier).poll_write_vectored(context, bytes);
         self.taken(outcome, context)
     }
 }
@@ -329,7 +323,7 @@ mod tests {
     use hyper::body::Incoming;
     use hyper_util::rt::TokioTimer;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -369,7 +363,7 @@ mod tests {
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(60))
                 .clone();
-            drop(builder.serve_connection(Patient::new(socket, of_socket, patience), service).await);
+            drop(builder.serve_connection(Patient::new(Carrier::plain(socket), of_socket, patience), service).await);
         });
         (client, turn)
     }

@@ -114,7 +114,7 @@ pub enum Verdict {
 }
 
 /// Under what a connection is counted: nothing, where it comes from a proxy that is believed, or from this machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Address(pub Option<NonZeroU32>);
 
 /// Decides who may open a socket.
@@ -225,7 +225,7 @@ pub enum Opening {
 /// What a shard holds of the one sum, in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
-    /// What waits for its sessions, in chunks and debts.
+    /// What waits for its sessions, in chunks, debts and sealed records.
     pub sessions: usize,
     /// Messages whose end has not come.
     pub unfinished: usize,
@@ -233,6 +233,10 @@ pub struct Held {
     pub overflow: usize,
     /// What is kept for subscriptions that are not live yet, and for sockets of nobody.
     pub subscriptions: usize,
+    /// TLS records whose end has not come.
+    pub records: usize,
+    /// What connections with TLS hold for HTTP, before they become sockets.
+    pub http_records: usize,
 }
 
 /// How many sessions a shard has.
@@ -248,7 +252,7 @@ pub struct Open {
 
 /// What each shard holds. Told at each tick.
 #[derive(Debug)]
-pub struct Waiting(Box<[[AtomicUsize; 7]]>);
+pub struct Waiting(Box<[[AtomicUsize; 9]]>);
 
 impl Waiting {
     /// The numbers of so many shards, on which nothing waits.
@@ -257,8 +261,8 @@ impl Waiting {
     }
 
     pub(super) fn tell(&self, shard: ShardId, held: Held, open: Open) {
-        let Held { sessions, unfinished, overflow, subscriptions } = held;
-        let numbers = [sessions, unfinished, overflow, open.all, open.movable, open.moving, subscriptions];
+        let Held { sessions, unfinished, overflow, subscriptions, records, http_records: _ } = held;
+        let numbers = [sessions, unfinished, overflow, open.all, open.movable, open.moving, subscriptions, records];
         for (told, bytes) in self.0[shard.index()].iter().zip(numbers) {
             told.store(bytes, Ordering::Relaxed);
         }
@@ -267,12 +271,18 @@ impl Waiting {
     /// On all shards together.
     pub fn held(&self) -> Held {
         let sum = |place: usize| self.0.iter().map(|told| told[place].load(Ordering::Relaxed)).sum();
-        Held { sessions: sum(0), unfinished: sum(1), overflow: sum(2), subscriptions: sum(6) }
+        let (sessions, unfinished, overflow, subscriptions) = (sum(0), sum(1), sum(2), sum(6));
+        Held { sessions, unfinished, overflow, subscriptions, records: sum(7), http_records: sum(8) }
+    }
+
+    /// What a shard's connections with TLS hold for HTTP; told at each change, not with the rest.
+    pub(super) fn tell_http_records(&self, shard: ShardId, bytes: usize) {
+        self.0[shard.index()][8].store(bytes, Ordering::Relaxed);
     }
 
     /// The sessions of each shard.
     pub fn open(&self) -> Vec<Open> {
-        let of = |told: &[AtomicUsize; 7]| Open {
+        let of = |told: &[AtomicUsize; 9]| Open {
             all: told[3].load(Ordering::Relaxed),
             movable: told[4].load(Ordering::Relaxed),
             moving: told[5].load(Ordering::Relaxed),

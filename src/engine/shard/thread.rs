@@ -3,17 +3,25 @@
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection;
+use http::HeaderValue;
+use rustls::ServerConfig;
+
+use super::connection::{self, Entrance};
 use super::core::Core;
+use super::encryption::{Doorway, Holding, Terms};
 use super::port::Ports;
 use super::turn::{Shard, Shared, TICK};
 use crate::engine::net::readiness::Readiness;
 use crate::engine::net::send::{Io, Sender};
 use crate::engine::net::sockets::Sockets;
 use crate::ids::ShardId;
-use crate::limits::{LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX};
+use crate::limits::{
+    LOOK_EVENTS_MAX, RECEIVE_BUFFER_BYTES, STRETCH_VISITS_MAX, TLS_HURRIED, shard_tls_handshakes, shard_tls_http_bytes,
+    shard_tls_records_bytes,
+};
 use crate::telemetry::alarm;
 
 /// What a shard needs to start.
@@ -26,6 +34,10 @@ pub struct Plan {
     pub shares_core: bool,
     /// Its own listeners, one for each address.
     pub listeners: Vec<TcpListener>,
+    /// How its connections are encrypted, if they are.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What browsers are told about encryption: a value of `Strict-Transport-Security`.
+    pub transport_security: Option<HeaderValue>,
     /// The way in which it sends frames.
     pub io: Io,
     /// The rest of the server.
@@ -64,16 +76,27 @@ fn run(plan: Plan) -> io::Result<()> {
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let sender = Sender::new(plan.io, STRETCH_VISITS_MAX)?;
-        let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender)?;
+        let shards = plan.ports.inboxes.len();
+        let records_max = shard_tls_records_bytes(shards);
+        let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, records_max, sender)?;
         let readiness = Readiness::of(&sockets)?;
         let ports = plan.ports.clone();
         let inbox = ports.inboxes[plan.id.index()].clone();
         let core = Core::new(plan.id, plan.ports, Instant::now());
         let shard = Shard::new(sockets, core);
         let shared = Rc::new(Shared::new(shard));
+        let terms = Terms {
+            most: shard_tls_handshakes(shards),
+            patience: ports.allowance.limits.handshake,
+            hurried: TLS_HURRIED,
+        };
+        let (id, waiting) = (plan.id, ports.waiting.clone());
+        let holding = Holding::new(shard_tls_http_bytes(shards), move |bytes| waiting.tell_http_records(id, bytes));
+        let doorway = plan.tls.map(|config| Rc::new(Doorway::new(config, terms, holding)));
+        let entrance = Rc::new(Entrance { doorway, transport_security: plan.transport_security });
         for listener in plan.listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports.clone()));
+            tokio::task::spawn_local(connection::accept(listener, entrance.clone(), shared.clone(), ports.clone()));
         }
         let mut ticks = tokio::time::interval(TICK);
         loop {

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::core::Core;
+use super::encryption::Pace;
 use super::port::Opening;
 use super::visit::Opened;
 use crate::clock::Timestamp;
 use crate::engine::net::sockets::{Handler, Sockets};
 use crate::engine::net::stream::Stream;
 use crate::engine::net::stretch::Sent;
-use crate::limits::{TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX};
+use crate::engine::net::tls::Tls;
+use crate::limits::{TLS_HANDSHAKES_TURN, TURN_ROUNDS_MAX, TURN_TIME_MAX, TURN_VISITS_MAX};
 use crate::protocol::ws::negotiation::Negotiation;
 use crate::telemetry::alarm;
 
@@ -41,6 +43,8 @@ pub(super) struct Shared {
     is_broken: Cell<bool>,
     /// Becomes true when no shard has a session left: requests under way are finished, and nothing new begins.
     last_call: watch::Sender<bool>,
+    /// How long TLS handshakes compute between two turns.
+    pace: Pace,
 }
 
 /// Counts a connection for as long as it is served.
@@ -57,7 +61,13 @@ impl Shared {
     pub(super) fn new(shard: Shard) -> Self {
         let (shard, connections) = (RefCell::new(shard), Cell::new(0));
         let is_broken = Cell::new(false);
-        Self { shard, wake: Notify::new(), connections, is_broken, last_call: watch::Sender::new(false) }
+        let pace = Pace::new(TLS_HANDSHAKES_TURN);
+        Self { shard, wake: Notify::new(), connections, is_broken, last_call: watch::Sender::new(false), pace }
+    }
+
+    /// Where TLS handshakes wait for their turns to compute.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Counts a listener or a connection. The shard does not end before the returned [`Served`] is dropped.
@@ -70,13 +80,14 @@ impl Shared {
     pub(super) fn adopt(
         &self,
         socket: std::net::TcpStream,
+        tls: Option<Box<Tls>>,
         read_already: &mut [u8],
         negotiation: Negotiation,
         opened: impl Into<Opened>,
     ) {
         // This runs in a task of the connection: nobody would notice its panic, and the shard would be half changed.
         let mut shard = self.shard.borrow_mut();
-        let adopt = || shard.adopt(socket, read_already, negotiation, opened.into());
+        let adopt = || shard.adopt(socket, tls, read_already, negotiation, opened.into());
         if !alarm::guard("a shard that adopts a socket", adopt) {
             self.is_broken.set(true);
         }
@@ -88,15 +99,19 @@ impl Shared {
         self.is_broken.get()
     }
 
-    /// Waits until a socket was adopted or a connection ended.
+    /// Waits until a socket was adopted, a connection ended, or handshakes have computed enough.
     pub(super) async fn woken(&self) {
-        self.wake.notified().await;
+        tokio::select! {
+            () = self.wake.notified() => {}
+            () = self.pace.used_up() => {}
+        }
     }
 
     /// Takes a turn. Returns whether there is more to do, and whether the shard is over.
     pub(super) fn turn(&self) -> (bool, bool) {
         let mut shard = self.shard.borrow_mut();
         let has_more = shard.turn();
+        self.pace.renew();
         if shard.core.is_last_call() {
             self.last_call.send_if_modified(|is_last| !std::mem::replace(is_last, true));
         }
@@ -113,6 +128,7 @@ impl Shard {
     fn adopt(
         &mut self,
         socket: std::net::TcpStream,
+        tls: Option<Box<Tls>>,
         read_already: &mut [u8],
         negotiation: Negotiation,
         Opened { opening, address }: Opened,
@@ -120,7 +136,8 @@ impl Shard {
         let Self { sockets, core, .. } = self;
         core.moment = Instant::now();
         let index = core.reserve();
-        if let Err(error) = sockets.adopt(index, Stream::tcp(socket)) {
+        let has_ended = tls.as_ref().is_some_and(|tls| tls.end().is_some());
+        if let Err(error) = sockets.adopt(index, Stream::tcp(socket), tls) {
             tracing::warn!(%error, "a socket could not be adopted");
             core.free.push(index);
             core.ports.gate.disconnected(address);
@@ -136,6 +153,10 @@ impl Shard {
         }
         if !read_already.is_empty() {
             core.received(index, read_already);
+        }
+        if has_ended {
+            // The peer's goodbye came with the rest, and no further event may come.
+            core.closed(index);
         }
     }
 

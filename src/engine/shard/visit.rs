@@ -51,6 +51,11 @@ impl Visit {
         Some(Self { gate: gate.clone(), peer, address, is_forwarded, is_nobodys })
     }
 
+    /// Under what it is counted.
+    pub(super) fn address(&self) -> Address {
+        self.address.get()
+    }
+
     /// The head of a request has come.
     pub(super) fn request_came(&self) {
         if self.is_nobodys.replace(false) {

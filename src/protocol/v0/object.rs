@@ -55,7 +55,7 @@ impl Presenter {
     }
 
     /// A moment as clients see it.
-    pub(super) fn time(&self, moment: Timestamp) -> JsonTime {
+    pub fn time(&self, moment: Timestamp) -> JsonTime {
         self.times.text(moment)
     }
 

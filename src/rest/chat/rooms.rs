@@ -196,6 +196,24 @@ pub async fn settings(
     Ok(json_response(StatusCode::OK, out))
 }
 
+/// `POST chats/<id>/mute/`: nothing of the room is pushed to the caller any more.
+pub async fn mute(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Result<Response> {
+    set_muted(&app, &caller, &room, true).await
+}
+
+/// `DELETE chats/<id>/mute/`
+pub async fn unmute(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Result<Response> {
+    set_muted(&app, &caller, &room, false).await
+}
+
+async fn set_muted(app: &App, caller: &Caller, room: &str, is_muted: bool) -> Result<Response> {
+    let patch = SettingsPatch { is_muted: Some(is_muted), ..SettingsPatch::default() };
+    match app.store.change_room_settings(caller.id(), room_id(room)?, patch).await? {
+        true => Ok(Json(json!({"is_muted": is_muted})).into_response()),
+        false => Err(NOT_FOUND),
+    }
+}
+
 /// `POST chats/<id>/add_participant/` with `user_id`
 pub async fn add_participant(
     State(app): State<Arc<App>>,

@@ -29,7 +29,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 10] = migrations! {
+const MIGRATIONS: [Migration; 11] = migrations! {
     1 "0001_people_and_chat" true,
     2 "0002_event_log" false,
     3 "0003_feed" true,
@@ -40,6 +40,7 @@ const MIGRATIONS: [Migration; 10] = migrations! {
     10 "0010_events_by_time" false,
     11 "0011_cursors_of_names" false,
     13 "0013_blocks" false,
+    14 "0014_push" false,
 };
 
 /// The native type of ids, if the server has one.

@@ -138,6 +138,10 @@ pub async fn end<C: Sql>(view: &mut View<'_, C>, end: LoginEnd, expires: Timesta
     if goes_on {
         view.execute("DELETE FROM pregon_ended_logins WHERE user_id = ? AND goes_on = 1", &[&end.user]).await?;
     }
+    // Nothing more is pushed to the browser of a login that is over.
+    let which = if goes_on { "<>" } else { "=" };
+    let sql = format!("DELETE FROM pregon_push_subscriptions WHERE user_id = ? AND family {which} ?");
+    view.execute(&sql, &[&end.user, &family]).await?;
     let latest = C::DIALECT.keep_greatest("user_id, goes_on, family", "expires");
     let sql = format!(
         "INSERT INTO pregon_ended_logins (user_id, goes_on, family, ended_at, expires) VALUES (?, ?, ?, ?, ?) {latest}"

@@ -24,6 +24,7 @@ pub mod notifications;
 mod parameters;
 pub mod people;
 pub mod posts;
+pub mod pushes;
 pub mod rebuild;
 pub mod retention;
 pub mod rooms;

@@ -25,7 +25,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Migration; 10] = migrations! {
+const MIGRATIONS: [Migration; 11] = migrations! {
     1 "0001_people_and_chat",
     2 "0002_event_log",
     3 "0003_feed",
@@ -36,6 +36,7 @@ const MIGRATIONS: [Migration; 10] = migrations! {
     8 "0008_people_search",
     11 "0011_cursors_of_names",
     13 "0013_blocks",
+    14 "0014_push",
 };
 
 /// A migration in the plan.

@@ -7,6 +7,7 @@ mod housekeeping;
 mod notifications;
 mod people;
 mod posts;
+mod pushes;
 mod writes;
 
 pub use self::accounts::{Accounts, RegisterError};
@@ -16,6 +17,7 @@ pub use self::housekeeping::Housekeeping;
 pub use self::notifications::Notifications;
 pub use self::people::People;
 pub use self::posts::Posts;
+pub use self::pushes::Pushes;
 pub use self::writes::Writes;
 
 #[cfg(doc)]

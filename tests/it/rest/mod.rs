@@ -18,4 +18,5 @@ mod people;
 mod pictures;
 mod posts;
 mod profile;
+mod push;
 mod uploads;

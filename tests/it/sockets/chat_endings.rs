@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Server};
+use crate::support::{PATIENCE, Server, Wire};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -35,7 +35,7 @@ async fn what_breaks_the_protocol_ends_with_its_code() {
         (vec![0x81, 0xFF, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0], 1009), // announces 65,537 bytes
     ] {
         let mut ana = server.join(0, 0).await;
-        ana.tcp().write_all(&bytes).await.unwrap();
+        ana.wire().write_all(&bytes).await.unwrap();
         assert_eq!(ana.closed().await, code, "{bytes:x?}");
         let said = tokio::time::Instant::now();
         // The client answers when it reads on. It finds the end of the stream, not a reset.
@@ -133,12 +133,12 @@ async fn requests_under_way_are_answered_before_the_server_stops() {
     let mut connections = Vec::new();
     // Two are checked at a time, one waits.
     for _ in 0..3 {
-        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        let mut connection = server.wire().await;
         connection.write_all(request.as_bytes()).await.unwrap();
         connections.push(connection);
     }
     // Connections are accepted in order: when this one is answered, those are all being served.
-    reqwest::get(server.http("/healthz")).await.unwrap();
+    server.client().get(server.http("/healthz")).send().await.unwrap();
     server.signal("TERM");
     for mut connection in connections {
         let mut answer = String::new();
@@ -150,7 +150,7 @@ async fn requests_under_way_are_answered_before_the_server_stops() {
 
 /// Sends a request on a connection. Returns what arrives until the answer's head and body are complete, or until it
 /// ends.
-async fn ask(connection: &mut tokio::net::TcpStream, head: &str) -> String {
+async fn ask(connection: &mut Wire, head: &str) -> String {
     let mut answer = Vec::new();
     if connection.write_all(head.as_bytes()).await.is_ok() {
         while !String::from_utf8_lossy(&answer).contains("\r\n\r\n") {
@@ -179,7 +179,7 @@ async fn until_the_listeners_close_every_request_is_answered() {
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     let rest = "GET /api/messaging/chats/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let connect = || tokio::net::TcpStream::connect(server.address().to_owned());
+    let connect = || server.try_wire();
     let mut opened = [connect().await.unwrap(), connect().await.unwrap()];
     let mut idle = connect().await.unwrap();
     assert!(ask(&mut idle, ready).await.starts_with("HTTP/1.1 200"));
@@ -219,10 +219,10 @@ async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
         "POST /api/auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut connection = server.wire().await;
     connection.write_all(format!("{head}{}", &body[..10]).as_bytes()).await.unwrap();
     // Connections are accepted in order: when this one is answered, that one is being served.
-    reqwest::get(server.http("/healthz")).await.unwrap();
+    server.client().get(server.http("/healthz")).send().await.unwrap();
     server.signal("TERM");
     server.wait_for_log("requests are still being answered").await;
     let answer = ask(&mut connection, &body[10..]).await;
@@ -234,7 +234,9 @@ async fn an_answer_that_takes_long_is_made_before_what_it_needs_ends() {
 async fn other_signals_are_ignored_and_quit_drains() {
     let mut server = server().await;
     let mut ana = server.join(0, 0).await;
-    for (name, text) in [("HUP", ": files of keys are read again"), ("USR1", " is ignored"), ("USR2", " is ignored")] {
+    for (name, text) in
+        [("HUP", ": files of keys and certificates are read again"), ("USR1", " is ignored"), ("USR2", " is ignored")]
+    {
         server.signal(name);
         server.wait_for_log(&format!("SIG{name}{text}")).await;
     }
@@ -250,9 +252,9 @@ async fn other_signals_are_ignored_and_quit_drains() {
 async fn an_idle_connection_outlives_one_with_half_a_request() {
     let server = server().await;
     let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let mut idle = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut idle = server.wire().await;
     assert!(ask(&mut idle, request).await.starts_with("HTTP/1.1 200"));
-    let mut half = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut half = server.wire().await;
     assert!(ask(&mut half, request).await.starts_with("HTTP/1.1 200"));
     half.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
     let mut rest = Vec::new();
@@ -313,7 +315,7 @@ async fn a_reader_that_stalls_is_let_go_with_whole_frames() {
 #[tokio::test]
 async fn a_request_that_never_ends_is_given_up() {
     let server = server().await;
-    let mut slow = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut slow = server.wire().await;
     slow.write_all(b"GET /ws/chat/0/ HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
     let mut answer = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, slow.read_to_end(&mut answer)).await;

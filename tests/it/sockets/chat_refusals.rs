@@ -116,7 +116,7 @@ async fn paths_and_requests_that_are_no_chat_socket() {
     }
     // The socket for many topics is spoken in a language of its own, which has to be asked for.
     assert_eq!(Socket::try_open(&server, &format!("/ws/?token={token}"), &[]).await.err(), Some(400));
-    let client = reqwest::Client::new();
+    let client = server.client();
     let url = server.http(&server.chat_path(0, 0));
     assert_eq!(client.get(&url).send().await.unwrap().status(), 426);
     assert_eq!(client.post(&url).send().await.unwrap().status(), 405);
@@ -148,7 +148,7 @@ async fn every_spelling_of_a_room_is_the_same_room() {
 async fn frames_in_the_handshakes_packet_are_heard() {
     let server = server().await;
     let mut ana = server.join(0, 0).await;
-    let mut beto = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut beto = server.wire().await;
     let mut packet = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -181,7 +181,7 @@ async fn tokens_never_reach_the_log() {
     ana.expect("chat_message").await;
     refusal(&server, &chat(&server, "wrong.token.here")).await;
     let login = json!({"login": "nobody", "password": "my password"});
-    let answer = reqwest::Client::new().post(server.http("/api/auth/login/")).json(&login).send().await.unwrap();
+    let answer = server.client().post(server.http("/api/auth/login/")).json(&login).send().await.unwrap();
     assert_eq!(answer.status(), 400);
     let (status, _) = server.rest("GET", "/api/messaging/chats/?secret=query", 0, None).await;
     assert_eq!(status, 200);
@@ -247,7 +247,7 @@ async fn a_bounded_number_of_handshakes_is_held_and_none_when_the_server_stops()
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     let open = || async {
-        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        let mut connection = server.wire().await;
         connection.write_all(request.as_bytes()).await.unwrap();
         connection
     };
@@ -255,16 +255,16 @@ async fn a_bounded_number_of_handshakes_is_held_and_none_when_the_server_stops()
     let mut held = Vec::new();
     let mut answer = vec![0; 4096];
     // The first one passes, and one more for each second that this takes.
-    let mut refused = loop {
+    let length = loop {
         let is_one_more = held.len() > 33;
         held.push(open().await);
         assert!(held.len() < 50, "all are held");
-        let last = held.last_mut().unwrap();
-        if is_one_more && tokio::time::timeout(std::time::Duration::from_secs(1), last.readable()).await.is_ok() {
-            break held.pop().unwrap();
+        let said = held.last_mut().unwrap().read(&mut answer);
+        if is_one_more && let Ok(length) = tokio::time::timeout(std::time::Duration::from_secs(1), said).await {
+            held.pop();
+            break length.unwrap();
         }
     };
-    let length = refused.read(&mut answer).await.unwrap();
     let text = String::from_utf8_lossy(&answer[..length]).into_owned();
     assert!(text.starts_with("HTTP/1.1 503") && text.contains("retry-after: "), "{text}");
     assert!(began.elapsed().as_secs() < 14, "too late to say anything: {:?}", began.elapsed());
@@ -286,7 +286,7 @@ async fn a_server_on_this_machine_answers_to_its_own_names() {
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let status = async |server: &Server, path: &str, lines: &str| {
-        let mut connection = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        let mut connection = server.wire().await;
         connection.write_all(format!("GET {path} HTTP/1.1\r\n{lines}\r\n").as_bytes()).await.unwrap();
         let mut answer = vec![0; 4096];
         let length = connection.read(&mut answer).await.unwrap();

@@ -142,7 +142,8 @@ async fn both_ways_take_the_same_texts() {
     // A mark before the text says that it is UTF-8, and nothing else.
     ana.send_raw(Message::text("\u{feff}{\"type\":\"chat_message\",\"content\":\"marca\"}")).await;
     assert_eq!(ana.expect("chat_message").await["message"]["content"], "marca");
-    let posted = reqwest::Client::new()
+    let posted = server
+        .client()
         .post(server.http(&path(&server, "send_message/")))
         .bearer_auth(&server.fixture.users[0].token)
         .header("content-type", "application/json")

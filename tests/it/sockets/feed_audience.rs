@@ -187,7 +187,7 @@ async fn a_feed_that_comes_back_asks_for_no_list_and_hears_whom_it_should() {
     for server in servers().await {
         let asked = "pregon_feed_lists_total{from=\"store\"}";
         let lists = async || {
-            let text = reqwest::get(server.http("/metrics")).await.unwrap().text().await.unwrap();
+            let text = server.client().get(server.http("/metrics")).send().await.unwrap().text().await.unwrap();
             let line = text.lines().find_map(|line| line.strip_prefix(asked)).map(|value| value.trim().to_owned());
             line.unwrap_or_default()
         };

@@ -10,7 +10,7 @@ use pregon::clock::Timestamp;
 use pregon::limits::{BAD_TOKENS_MAX, EXCESS_FRAMES_MAX, REQUEST_BURST_MIN, SUBSCRIPTIONS_AT_ONCE, USER_FRAMES_FACTOR};
 use pregon::protocol::ws::message::MESSAGE_FRAGMENTS_MAX;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -218,7 +218,7 @@ async fn an_address_has_so_many_sockets_by_the_word_of_trusted_proxies_alone() {
 }
 
 /// Reads until the end of a connection. `None` while it is open.
-async fn end(connection: &mut TcpStream, patience: Duration) -> Option<Vec<u8>> {
+async fn end(connection: &mut (impl AsyncRead + Unpin), patience: Duration) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let ended = tokio::time::timeout(patience, connection.read_to_end(&mut bytes)).await;
     ended.ok().map(|_| bytes)
@@ -256,7 +256,7 @@ async fn those_of_nobody_are_few_and_have_little_time() {
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let server = limited().start().await;
-    let mut connection = TcpStream::connect(server.address()).await.unwrap();
+    let mut connection = server.wire().await;
     let head = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\n\r\n", "x".repeat(20 * 1024));
     connection.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 64];
@@ -271,7 +271,7 @@ async fn connections_come_in_at_a_rate_and_none_is_lost() {
     let began = Instant::now();
     let mut asked = Vec::new();
     for _ in 0..20 {
-        let mut connection = TcpStream::connect(server.address()).await.unwrap();
+        let mut connection = server.wire().await;
         connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         asked.push(connection);
     }

@@ -13,6 +13,7 @@ mod limits;
 mod notification_frames;
 mod post_frames;
 mod slow;
+mod tls;
 mod v1;
 mod v1_feed;
 mod v1_rooms;

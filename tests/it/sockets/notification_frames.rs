@@ -203,7 +203,7 @@ async fn who_registers_follows_the_helpers_and_they_are_told() {
         "email": "nuevo@example.com", "username": "nuevo", "display_name": "Nuevo",
         "password": "s3creta-y-larga", "password_confirm": "s3creta-y-larga",
     });
-    let request = reqwest::Client::new().post(server.http("/api/auth/register/")).json(&body);
+    let request = server.client().post(server.http("/api/auth/register/")).json(&body);
     let answer: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["user"]["following_count"], 1, "{answer}");
     let told = tab.expect("notification").await["notification"].clone();

@@ -24,8 +24,7 @@ async fn small(server: &Server, path: &str, headers: &[(&'static str, &str)]) ->
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     socket2::SockRef::from(&socket).set_tcp_mss(536).unwrap();
     let stream = socket.connect(server.address().parse().unwrap()).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    Socket::open_over(stream, server.address(), path, headers).await.unwrap()
+    Socket::open_over(server.wire_over(stream).await.unwrap(), server.address(), path, headers).await.unwrap()
 }
 
 /// What somebody says while another one does not read.

@@ -412,7 +412,7 @@ async fn a_list_names_the_place_that_it_shows() {
         (format!("/api/posts/{post}/comments/"), format!("post:{}", post.replace('-', ""))),
         ("/api/notifications/".to_owned(), "notifications".to_owned()),
     ] {
-        let request = reqwest::Client::new().get(server.http(&path)).bearer_auth(&server.fixture.users[0].token);
+        let request = server.client().get(server.http(&path)).bearer_auth(&server.fixture.users[0].token);
         let answer = request.send().await.unwrap();
         let cursor = answer.headers()["x-pregon-cursor"].to_str().unwrap().to_owned();
         let mut beto = Client::open(&server, 0).await;

@@ -8,8 +8,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 async fn feed(server: &Server, tag: Option<&str>) -> Response {
-    let mut request =
-        reqwest::Client::new().get(server.http("/api/posts/")).bearer_auth(&server.fixture.users[0].token);
+    let mut request = server.client().get(server.http("/api/posts/")).bearer_auth(&server.fixture.users[0].token);
     if let Some(tag) = tag {
         request = request.header("if-none-match", tag);
     }

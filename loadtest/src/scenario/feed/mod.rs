@@ -174,7 +174,7 @@ pub struct Follows<'a> {
 impl Follows<'_> {
     pub fn see_to(&self, common: &Common, users: std::ops::Range<usize>) -> Result<()> {
         let path = format!("/api/users/follow/{}/", self.fixture.users[self.author].username);
-        setup::api(common).each("follows", users.len(), |api, number| {
+        setup::api(common)?.each("follows", users.len(), |api, number| {
             let token = &self.fixture.users[users.start + number].token;
             api.post::<serde_json::Value>(&path, Some(token), &serde_json::json!({}))
         })?;
@@ -183,7 +183,7 @@ impl Follows<'_> {
 
     pub fn see_to_none(&self, common: &Common, users: std::ops::Range<usize>) -> Result<()> {
         let path = format!("/api/users/unfollow/{}/", self.fixture.users[self.author].username);
-        setup::api(common).each("outsiders", users.len(), |api, number| {
+        setup::api(common)?.each("outsiders", users.len(), |api, number| {
             api.delete(&path, &self.fixture.users[users.start + number].token)
         })?;
         Ok(())

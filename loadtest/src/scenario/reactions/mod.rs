@@ -120,7 +120,7 @@ pub fn reactions(options: &ReactionsOptions) -> Result<ReactionsReport> {
     bar.finish_and_clear();
     links.close_all();
     let path = format!("/api/posts/{post}/");
-    let stored: Stored = setup::api(&options.common).get(&path, &fixture.users[AUTHOR].token)?;
+    let stored: Stored = setup::api(&options.common)?.get(&path, &fixture.users[AUTHOR].token)?;
     judge(&mut load, &stored);
     Ok(report(options, &run, load, rounds, &stored, seconds))
 }
@@ -132,7 +132,7 @@ fn publish(common: &Common, fixture: &Fixture) -> Result<String> {
         id: String,
     }
     let body = serde_json::json!({"content": "the hot post of a load test"});
-    let made: Made = setup::api(common).post("/api/posts/", Some(&fixture.users[AUTHOR].token), &body)?;
+    let made: Made = setup::api(common)?.post("/api/posts/", Some(&fixture.users[AUTHOR].token), &body)?;
     Ok(made.id)
 }
 

@@ -63,7 +63,7 @@ pub(in crate::engine::shard) fn assert_counted(text: &str, line: &str) {
 /// A socket that takes nothing from now on.
 fn block(core: &mut Core, index: u32) {
     core.lines[index as usize].blocked_at = Some(core.now);
-    core.blocked.push(Blocked { index, unacknowledged: usize::MAX });
+    core.blocked.push(Blocked { index, unacknowledged: usize::MAX, sealed_bytes: 0 });
 }
 
 fn frame(bytes: usize) -> Vec<u8> {
@@ -134,6 +134,30 @@ fn the_largest_debtor_goes_when_all_that_waits_is_too_much() {
     });
     assert_counted(&text, r#"pregon_sessions_let_go_total{reason="overload"} 1"#);
     assert_counted(&text, r#"pregon_shed_total{what="debtor"} 1"#);
+}
+
+/// What is sealed for a session goes with the session alone: that it waits must not make all others go.
+#[test]
+fn sealed_records_have_as_many_go_as_hold_what_is_too_much() {
+    const SEALED: usize = 16 * 1024;
+    let text = counted(|| {
+        let mut core = core(Bounds { waiting_bytes_max: 200 * 1024, ..Bounds::default() });
+        let room = RoomId::fresh();
+        let sessions: Vec<u32> = (0..10).map(|_| join(&mut core, room)).collect();
+        sessions.iter().for_each(|index| block(&mut core, *index));
+        core.blocked.iter_mut().for_each(|one| one.sealed_bytes = SEALED);
+        core.sealed_bytes = 10 * SEALED;
+        let open = |core: &Core| sessions.iter().filter(|index| core.is_open(**index)).count();
+        core.make_memory(44 * 1024);
+        let first = open(&core);
+        assert!((7..10).contains(&first), "{first} are left");
+        assert!(core.over.is_empty(), "they are told");
+        // They have not gone, and as much is needed again: nobody else has to go.
+        core.make_memory(44 * 1024);
+        assert_eq!((open(&core), core.over.len()), (first, 10 - first));
+        assert!(core.waiting_bytes() + 44 * 1024 <= 200 * 1024);
+    });
+    assert_counted(&text, r#"pregon_shed_total{what="goodbye"} 2"#);
 }
 
 #[test]

@@ -246,7 +246,7 @@ impl World {
         let line = &mut self.core.lines[index as usize];
         if line.blocked_at.is_none() {
             line.blocked_at = Some(self.core.now);
-            self.core.blocked.push(Blocked { index, unacknowledged: usize::MAX });
+            self.core.blocked.push(Blocked { index, unacknowledged: usize::MAX, sealed_bytes: 0 });
             *self.counts.entry("stalled").or_default() += 1;
         }
     }

@@ -67,7 +67,7 @@ fn shared() -> Shared {
         allowance: Allowance::default(),
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
-    let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, sender).unwrap();
+    let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, 0, sender).unwrap();
     let core = Core::new(ShardId(0), ports, Instant::now());
     Shared::new(Shard::new(sockets, core))
 }
@@ -100,7 +100,7 @@ fn all_bytes(mut client: &TcpStream) -> Vec<u8> {
 fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (first, _gone) = pair();
-    shared.adopt(first, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
+    shared.adopt(first, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
     {
         let mut shard = shared.shard.borrow_mut();
         assert_eq!(shard.core.walk, [0], "the greeting waits for the walk");
@@ -108,7 +108,7 @@ fn a_session_in_a_slot_that_died_with_its_turn_set_hears_everything_once() {
         shard.bury();
     }
     let (second, client) = pair();
-    shared.adopt(second, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
+    shared.adopt(second, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(room))));
     let mut expected = Vec::new();
     event::greeting(&mut expected);
     {
@@ -131,7 +131,7 @@ fn after_the_goodbye_pings_are_not_answered() {
     let shared = shared();
     let (server, client) = pair();
     let refused = Refused { text: reason::BAD_TOKEN, goodbye: reason::REFUSED };
-    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Err(refused)));
+    shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Err(refused)));
     let mut shard = shared.shard.borrow_mut();
     while shard.turn() {}
     let goodbye = all_bytes(&client);
@@ -147,7 +147,7 @@ fn after_the_goodbye_pings_are_not_answered() {
 fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     let shared = shared();
     let (server, client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
+    shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
     let mut shard = shared.shard.borrow_mut();
     // Not masked.
     shard.core.received(0, &mut [0x81, 1, b'x']);
@@ -169,7 +169,7 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
 fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
+    shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
     let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
@@ -204,7 +204,7 @@ fn a_panic_over_a_new_socket_ends_the_shard_and_says_so() {
     let shared = shared();
     shared.shard.borrow_mut().core.ports.gate = Arc::new(Broken);
     let (server, _client) = pair();
-    shared.adopt(server, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
+    shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
     assert!(shared.is_broken.get());
     assert!(alarm::is_raised("a shard that adopts a socket panicked"));
 }
@@ -218,6 +218,7 @@ fn a_feed_that_would_miss_something_is_sent_away() {
         let (server, client) = pair();
         shared.adopt(
             server,
+            None,
             &mut [],
             Negotiation::default(),
             Opening::Judged(Ok(Entry { endpoint: Endpoint::Feed, ..entry(RoomId::fresh()) })),
@@ -271,7 +272,8 @@ fn the_gate_is_told_who_asks_for_what_and_how() {
     let address = LocalSet::new().block_on(&runtime, async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        tokio::task::spawn_local(connection::accept(listener, shared.clone(), ports));
+        let entrance = connection::Entrance { doorway: None, transport_security: None };
+        tokio::task::spawn_local(connection::accept(listener, Rc::new(entrance), shared.clone(), ports));
         let request = "GET /ws/notifications/?token=abc HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\n\
             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
             Sec-WebSocket-Protocol: pregon.v1\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n";
