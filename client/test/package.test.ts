@@ -28,7 +28,7 @@ describe('the package', () => {
   });
 
   it('has what its entries promise', () => {
-    for (const entry of ['.', './react']) {
+    for (const entry of ['.', './react', './push', './sw']) {
       for (const file of Object.values(described.exports[entry]) as string[]) expect(existsSync(at(file)), file).toBe(true);
     }
   });

@@ -18,8 +18,6 @@ pub const PUSH_WAITING_MAX: usize = 128;
 pub const PUSH_RETRIES_MAX: usize = 1024;
 /// Requests to push services at once.
 pub const PUSH_SENDS_MAX: usize = 64;
-/// Requests to one push service at once.
-pub const PUSH_SENDS_PER_HOST: usize = 48;
 /// Attempts for one push.
 pub const PUSH_ATTEMPTS_MAX: u32 = 6;
 /// The longest pause before the second attempt; it doubles with each, and what is waited is chosen at random below it.

@@ -9,6 +9,7 @@ pub mod ledger;
 mod limits;
 pub mod private;
 pub mod push;
+mod schema;
 pub mod v1;
 mod wire;
 
@@ -474,7 +475,7 @@ impl Server {
     /// A REST request as a user; status and JSON body.
     pub async fn rest(&self, method: &str, path: &str, user: usize, body: Option<Value>) -> (u16, Value) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, self.http(path));
+        let mut request = self.http.request(method.clone(), self.http(path));
         request = request.bearer_auth(&self.fixture.users[user].token);
         if let Some(body) = body {
             leaks::said(&body);
@@ -482,7 +483,9 @@ impl Server {
         }
         let response = request.timeout(PATIENCE).send().await.unwrap();
         let status = response.status().as_u16();
-        (status, response.json().await.unwrap_or(Value::Null))
+        let answer = response.json().await.unwrap_or(Value::Null);
+        schema::check(method.as_str(), path, status, &answer);
+        (status, answer)
     }
 }
 

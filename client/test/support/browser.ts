@@ -42,7 +42,7 @@ export class Site {
     const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is not there: apt-get install chromium`);
     const { outputFiles } = await build({
-      entryPoints: { page: at('../browser/page.tsx'), worker: at('../browser/worker.ts') },
+      entryPoints: { page: at('../browser/page.tsx'), worker: at('../browser/worker.ts'), push_worker: at('../browser/push_worker.ts') },
       bundle: true,
       splitting: true,
       format: 'esm',

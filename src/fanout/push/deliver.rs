@@ -26,7 +26,7 @@ use crate::fanout::push::address::{Hosts, PublicAddresses};
 use crate::fanout::push::note::Note;
 use crate::fanout::push::terms::Terms;
 use crate::fanout::push::vapid::Vapid;
-use crate::limits::{PUSH_ANSWER_BYTES_MAX, PUSH_CONNECT_TIMEOUT, PUSH_SENDS_PER_HOST, PUSH_TIMEOUT};
+use crate::limits::{PUSH_ANSWER_BYTES_MAX, PUSH_CONNECT_TIMEOUT, PUSH_SENDS_MAX, PUSH_TIMEOUT};
 
 /// The system has no certificates by which a push service could be believed.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Sender {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(PUSH_SENDS_PER_HOST)
+            .pool_max_idle_per_host(PUSH_SENDS_MAX)
             .build(connector);
         let (hosts, ttl_seconds) = (terms.hosts.clone(), terms.ttl_seconds);
         Ok(Self { client, vapid, hosts, ttl_seconds, turn: Arc::new(Semaphore::new(1)) })

@@ -1,6 +1,5 @@
 //! Sends what waits, some at once, and again what a push service could not take.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +13,8 @@ use crate::fanout::push::deliver::{Outcome, Sender};
 use crate::fanout::push::note::Note;
 use crate::fanout::push::retries::{Retries, pause};
 use crate::fanout::push::waiting::{UnderWay, Waiting};
-use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_SENDS_MAX, PUSH_SENDS_PER_HOST};
+use crate::limits::{PUSH_ATTEMPTS_MAX, PUSH_SENDS_MAX};
 use crate::store::Store;
-
-/// How long a push waits whose push service has as many as it may have at once.
-const FULL_HOST: Duration = Duration::from_millis(100);
 
 /// A push for one browser.
 pub(super) struct Delivery {
@@ -29,13 +25,6 @@ pub(super) struct Delivery {
     pub _under_way: UnderWay,
 }
 
-impl Delivery {
-    fn host(&self) -> String {
-        let rest = self.subscription.endpoint.split_once("://").map_or("", |(_, rest)| rest);
-        rest.split('/').next().unwrap_or_default().to_owned()
-    }
-}
-
 /// Sends pushes.
 pub(super) struct Dispatcher {
     push: Arc<Waiting>,
@@ -44,15 +33,13 @@ pub(super) struct Dispatcher {
     ttl: Duration,
     retries: Retries<Delivery>,
     sends: JoinSet<(Delivery, Outcome)>,
-    /// Requests under way by push service.
-    hosts: HashMap<String, usize>,
 }
 
 impl Dispatcher {
     pub fn new(push: Arc<Waiting>, store: Arc<dyn Store>, sender: Sender, ttl_seconds: u32) -> Self {
         let ttl = Duration::from_secs(ttl_seconds.into());
         let (retries, sends) = (Retries::new(), JoinSet::new());
-        Self { push, store, sender: Arc::new(sender), ttl, retries, sends, hosts: HashMap::new() }
+        Self { push, store, sender: Arc::new(sender), ttl, retries, sends }
     }
 
     /// Sends for as long as the runtime lives.
@@ -64,7 +51,6 @@ impl Dispatcher {
                 biased;
                 Some(done) = self.sends.join_next() => match done {
                     Ok((delivery, outcome)) => self.done(delivery, outcome).await,
-                    // It panicked: whose push service it was is not known any more.
                     Err(_) => panic!("a push panicked"),
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if has_room && due.is_some() => {
@@ -80,13 +66,6 @@ impl Dispatcher {
     }
 
     fn begin(&mut self, mut delivery: Delivery) {
-        let under_way = self.hosts.entry(delivery.host()).or_default();
-        if *under_way >= PUSH_SENDS_PER_HOST {
-            let wait = FULL_HOST.mul_f64(1.0 + rand::random::<f64>());
-            self.wait(delivery, wait);
-            return;
-        }
-        *under_way += 1;
         delivery.attempts += 1;
         let sender = self.sender.clone();
         self.sends.spawn(async move {
@@ -96,13 +75,6 @@ impl Dispatcher {
     }
 
     async fn done(&mut self, delivery: Delivery, outcome: Outcome) {
-        let host = delivery.host();
-        if let Some(under_way) = self.hosts.get_mut(&host) {
-            *under_way -= 1;
-            if *under_way == 0 {
-                self.hosts.remove(&host);
-            }
-        }
         let age = Duration::from_micros(u64::try_from(Timestamp::now().0 - delivery.note.at.0).unwrap_or(0));
         let what = match outcome {
             Outcome::Sent => {
@@ -110,7 +82,7 @@ impl Dispatcher {
                 "sent"
             }
             Outcome::Gone => {
-                self.gone(delivery.subscription);
+                self.gone(&delivery.subscription);
                 "gone"
             }
             Outcome::Refused(_) => "refused",
@@ -135,10 +107,11 @@ impl Dispatcher {
     }
 
     /// Deletes a subscription that is over. If that fails, its next push finds it.
-    fn gone(&self, subscription: Subscription) {
+    fn gone(&self, subscription: &Subscription) {
+        let (id, created_at) = (subscription.id, subscription.created_at);
         let (store, under_way) = (self.store.clone(), self.push.begin());
         tokio::spawn(async move {
-            if let Err(error) = store.push_gone(subscription.id, subscription.created_at).await {
+            if let Err(error) = store.push_gone(id, created_at).await {
                 tracing::warn!(%error, "a subscription that is over cannot be deleted");
             }
             drop(under_way);

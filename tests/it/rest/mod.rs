@@ -19,4 +19,5 @@ mod pictures;
 mod posts;
 mod profile;
 mod push;
+mod schema;
 mod uploads;

@@ -241,6 +241,32 @@ async fn a_users_oldest_subscriptions_give_way_and_a_browser_has_one_user() {
     assert_eq!(count(server.done("GET", "/api/push/subscriptions/", CARO, None).await), 1, "it is not Beto's any more");
 }
 
+/// As many as nowhere wait at once: whoever finds them waits until there is room.
+#[tokio::test]
+async fn a_room_with_many_subscriptions_loses_none() {
+    const MANY: usize = 1500;
+    let (server, service) = (pushing().start().await, PushService::start().await);
+    let browser = service.browser("many");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (endpoint, keys) = (text(&browser["endpoint"]), &browser["keys"]);
+    let user = server.fixture.users[BETO].id.replace('-', "");
+    let rows: Vec<String> = (0..MANY)
+        .map(|number| {
+            let id = uuid::Uuid::new_v4().simple();
+            let (p256dh, auth) = (text(&keys["p256dh"]), text(&keys["auth"]));
+            format!("('{id}', '{user}', '{user}', '{endpoint}?{number}', '{p256dh}', '{auth}', 1)")
+        })
+        .collect();
+    let columns = "id, user_id, family, endpoint, p256dh, auth, created_at";
+    let sql = format!("INSERT INTO pregon_push_subscriptions ({columns}) VALUES {}", rows.join(", "));
+    assert_eq!(server.execute(&sql, &[]).await, MANY as u64);
+    say(&server, ANA, "para todos").await;
+    service.wait_for(MANY).await;
+    server.wait_for_metric("pregon_push_total{outcome=\"sent\"}", |sent| sent == MANY as f64).await;
+    assert_eq!(server.metric("pregon_push_total{outcome=\"dropped\"}").await, 0.0);
+    assert_eq!(service.pushed().len(), MANY, "each is told once");
+}
+
 #[tokio::test]
 async fn a_logout_ends_the_subscriptions_of_its_login() {
     let (server, service) = (pushing().start().await, PushService::start().await);
