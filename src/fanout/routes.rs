@@ -9,7 +9,7 @@ use dashmap::{DashMap, Entry};
 use crate::engine::shard::port::{Directory, ShardSet};
 use crate::engine::topics::listeners::Listeners;
 use crate::fanout::names::Names;
-use crate::ids::{RoomId, ShardId, Topic, UserId};
+use crate::ids::{ShardId, Topic, UserId};
 use crate::limits::SHARDS_MAX;
 use crate::protocol::form::{Form, Forms};
 use crate::protocol::v1::said::Naming;
@@ -24,8 +24,8 @@ pub type Watch = Box<dyn Fn(Topic) + Send + Sync>;
 #[derive(Default)]
 pub struct Routes {
     topics: DashMap<Topic, ShardSet>,
-    /// Rooms are apart: the shards of a room share its `Listeners`.
-    rooms: DashMap<RoomId, Arc<Listeners>>,
+    /// Rooms and posts are apart: their shards tell each other things, and share `Listeners`.
+    shared: DashMap<Topic, Arc<Listeners>>,
     /// Shards that want other forms of a topic than the default, by form.
     forms: DashMap<Topic, Wanted>,
     /// How often shards want another form than the default. While nobody does, no map is asked.
@@ -58,7 +58,7 @@ impl Default for HearAll {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Routes({} topics)", self.topics.len() + self.rooms.len())
+        write!(f, "Routes({} topics)", self.topics.len() + self.shared.len())
     }
 }
 
@@ -78,7 +78,7 @@ impl Routes {
     /// The shards that have listeners of the topic now.
     pub fn shards_of(&self, topic: &Topic) -> ShardSet {
         match topic {
-            Topic::Room(room) => self.rooms.get(room).map(|listeners| listeners.now()),
+            Topic::Room(_) | Topic::Post(_) => self.shared.get(topic).map(|listeners| listeners.now()),
             topic => self.topics.get(topic).map(|set| *set),
         }
         .unwrap_or_default()
@@ -123,7 +123,7 @@ impl Routes {
 
     /// Nobody listens to anything.
     pub fn is_empty(&self) -> bool {
-        self.topics.is_empty() && self.rooms.is_empty() && self.forms.is_empty()
+        self.topics.is_empty() && self.shared.is_empty() && self.forms.is_empty()
     }
 
     /// The shards that are given an author's publications: those with listeners of the author, and those that hear all
@@ -141,7 +141,7 @@ impl Routes {
 impl Directory for Routes {
     fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>> {
         let (listeners, is_first) = match topic {
-            Topic::Room(room) => match self.rooms.entry(room) {
+            Topic::Room(_) | Topic::Post(_) => match self.shared.entry(topic) {
                 Entry::Vacant(vacant) => (Some(vacant.insert(Arc::new(Listeners::of(shard))).clone()), true),
                 Entry::Occupied(known) => {
                     known.get().join(shard);
@@ -165,7 +165,9 @@ impl Directory for Routes {
         // `Listeners` end and leave the map under the same lock, so whoever joins finds either `Listeners` that have
         // not ended, or none.
         let has_ended = match topic {
-            Topic::Room(room) => self.rooms.remove_if(&room, |_, listeners| listeners.leave(shard)).is_some(),
+            Topic::Room(_) | Topic::Post(_) => {
+                self.shared.remove_if(&topic, |_, listeners| listeners.leave(shard)).is_some()
+            }
             topic => {
                 let is_over = |_: &Topic, set: &mut ShardSet| {
                     *set = set.without(shard);
@@ -204,6 +206,7 @@ impl Directory for Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::RoomId;
 
     #[test]
     fn who_hears_everybody_hears_an_author_nobody_has_joined() {

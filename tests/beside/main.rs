@@ -5,6 +5,7 @@ mod backend;
 mod django;
 mod nginx;
 mod nodes;
+mod openapi;
 mod redis;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
 #[path = "../support/mod.rs"]

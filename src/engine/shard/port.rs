@@ -32,9 +32,9 @@ pub use super::message::{
 pub use super::survey::{given_away, heard, meant, readers};
 
 /// The directory of which shards have listeners of which topics. A shard tells it about itself and never asks it: what
-/// the shard needs to know about a room, it is given when it joins.
+/// the shard needs to know about a room or a post, it is given when it joins.
 pub trait Directory: Send + Sync + 'static {
-    /// The shard got its first listener of the topic. Called before the greeting is queued. For a room, returns the
+    /// The shard got its first listener of the topic. Called before the greeting is queued. For a room or a post, returns the
     /// shards that listen there from now until this shard leaves: they tell each other things. `None` for other topics.
     fn join(&self, topic: Topic, shard: ShardId) -> Option<Arc<Listeners>>;
     /// A shard's first listener that wants another form than the default: publishers may make it ahead. Called after [`Self::join`].

@@ -134,7 +134,7 @@ pub struct LiveTopic {
     open: OpenChunk,
     /// The other forms that members have at present: none in most topics, and there are many topics.
     others: Vec<Other>,
-    /// The shards with members, this one included. `None` except for chat rooms: only their shards tell each other things.
+    /// The shards with members, this one included. `None` except for chat rooms and posts: only their shards tell each other things.
     pub listeners: Option<Arc<Listeners>>,
 }
 

@@ -82,7 +82,7 @@ impl Dispatcher {
                 "sent"
             }
             Outcome::Gone => {
-                self.gone(delivery.subscription);
+                self.gone(&delivery.subscription);
                 "gone"
             }
             Outcome::Refused(_) => "refused",
@@ -107,10 +107,11 @@ impl Dispatcher {
     }
 
     /// Deletes a subscription that is over. If that fails, its next push finds it.
-    fn gone(&self, subscription: Subscription) {
+    fn gone(&self, subscription: &Subscription) {
+        let (id, created_at) = (subscription.id, subscription.created_at);
         let (store, under_way) = (self.store.clone(), self.push.begin());
         tokio::spawn(async move {
-            if let Err(error) = store.push_gone(subscription.id, subscription.created_at).await {
+            if let Err(error) = store.push_gone(id, created_at).await {
                 tracing::warn!(%error, "a subscription that is over cannot be deleted");
             }
             drop(under_way);

@@ -97,7 +97,15 @@ impl World {
     /// Foresees a signal, typing or presence that another shard tells.
     fn foresee_from_shard(&mut self, shard: usize, publication: &Publication) {
         assert_eq!(publication.class, Class::Ephemeral);
-        let Topic::Room(room) = publication.topic else { panic!("shards tell of rooms alone") };
+        let room = match publication.topic {
+            Topic::Room(room) => room,
+            Topic::Post(_) => {
+                let text = String::from_utf8_lossy(publication.frames.usual());
+                assert!(text.contains("typing_status"), "shards tell who types at a post, and nothing else: {text}");
+                return self.tell_listeners(shard, publication);
+            }
+            other => panic!("shards tell of rooms and posts alone, not of {other}"),
+        };
         if publication.frames.usual().is_empty() {
             // How many are in a large room, for clients of `pregon.v1`.
             return;

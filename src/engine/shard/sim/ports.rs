@@ -56,7 +56,7 @@ impl Directory for Routes {
         let listeners = topics.entry(topic).or_default();
         assert!(!listeners.now().contains(shard), "a shard joins what it has joined");
         listeners.join(shard);
-        matches!(topic, Topic::Room(_)).then(|| listeners.clone())
+        matches!(topic, Topic::Room(_) | Topic::Post(_)).then(|| listeners.clone())
     }
 
     fn leave(&self, topic: Topic, shard: ShardId) {

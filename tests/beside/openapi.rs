@@ -1,0 +1,101 @@
+//! The REST API against its own document: schemathesis (PyPI) makes up requests, right and wrong, of every operation, and holds each
+//! answer's status, type and body against what `/api/schema/` says.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+/// Made-up requests of each operation, beside those that its schema suggests.
+const REQUESTS: &str = "10";
+
+/// The program, in an environment that is made once in the build folder. Tests that need it at once wait for one of them.
+fn program() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/schemathesis");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    if !folder.join("complete").exists() {
+        let run = |program: &Path, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).current_dir(root).output();
+            let output = output.unwrap_or_else(|error| panic!("{}: {error}; tests/run installs it", program.display()));
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        run(Path::new("python3"), &["-m", "venv", "--clear", "target/schemathesis"]);
+        let wanted = ["install", "--quiet", "--disable-pip-version-check", "-r", "tests/openapi/requirements.txt"];
+        run(&folder.join("bin/pip"), &wanted);
+        File::create(folder.join("complete")).unwrap();
+    }
+    folder.join("bin/schemathesis")
+}
+
+/// Requests that are chosen by `only`, as the first user. Returns what the program says of it.
+fn checked(server: &Server, settings: &Path, only: &[&str]) -> String {
+    let mut command = Command::new(program());
+    command.arg("--config-file").arg(settings).args(["run", &server.http("/api/schema/")]);
+    command.args(["-H", &format!("Authorization: Bearer {}", server.fixture.users[0].token)]);
+    command.args([
+        "-c",
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+    ]);
+    command.args(["--phases", "examples,coverage,fuzzing", "-n", REQUESTS, "--suppress-health-check", "all"]);
+    command.args(["--warnings", "off", "--continue-on-failure", "--no-color"]).args(only);
+    let output = command.current_dir(server.folder()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_what_the_document_says() {
+    let server = Server::builder().seed(6, 0, 0).start().await;
+    let document = reqwest::get(server.http("/api/schema/")).await.unwrap();
+    assert_eq!(document.headers()["content-type"], "application/json");
+    let document: Value = document.json().await.unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+
+    // Things that are there, of the first user, so that not everything is 404.
+    let others = json!([server.id(1), server.id(2)]);
+    let group = json!({"chat_type": "group", "name": "Equipo", "participant_ids": others});
+    let room = server.done("POST", "/api/messaging/chats/", 0, Some(group)).await["id"].clone();
+    let send = format!("/api/messaging/chats/{}/send_message/", room.as_str().unwrap());
+    let message = server.done("POST", &send, 0, Some(json!({"content": "hola"}))).await["id"].clone();
+    let post = server.publish(0, "un gol").await;
+    let at = |rest: &str| format!("/api/posts/{}/{rest}", post["id"].as_str().unwrap());
+    let comment = server.done("POST", &at("comments/"), 0, Some(json!({"content": "ja"}))).await["id"].clone();
+    server.done("POST", &at("react/"), 1, Some(json!({"reaction_type": "like"}))).await;
+    let notification = server.done("GET", "/api/notifications/", 0, None).await["results"][0]["id"].clone();
+    let known = [
+        ("room", room),
+        ("message", message),
+        ("post", post["id"].clone()),
+        ("short_id", post["short_id"].clone()),
+        ("comment", comment),
+        ("name", json!(server.fixture.users[1].username)),
+        ("notification", notification),
+    ];
+    let lines: Vec<String> = known.iter().map(|(name, value)| format!("\"path.{name}\" = {value}\n")).collect();
+    let settings = server.folder().join("schemathesis.toml");
+    std::fs::write(&settings, format!("[parameters]\n{}", lines.concat())).unwrap();
+
+    // What ends the login, or takes away what the others need, comes last or not at all.
+    let ends = ["/api/auth/logout/", "/api/auth/change-password/"];
+    let mut first: Vec<&str> = ends.iter().flat_map(|path| ["--exclude-path", path]).collect();
+    first.extend(["--exclude-method", "DELETE", "--exclude-path", "/api/messaging/chats/{room}/leave/"]);
+    first.extend(["--exclude-path", "/api/users/block/{name}/"]);
+    let said = checked(&server, &settings, &first);
+    assert!(said.contains("No issues found"), "{said}");
+    // They were not all refused.
+    for route in ["messaging/chats/{room}/messages/{message}", "posts/{post}", "notifications/{notification}/read"] {
+        let done = server.metric(&format!("pregon_http_requests_total{{route=\"/api/{route}\",status=\"200\"")).await;
+        assert!(done > 0.0, "{route} was never done");
+    }
+    for method in [["--include-method", "DELETE"], ["--include-path", "/api/messaging/chats/{room}/leave/"]] {
+        checked(&server, &settings, &method);
+    }
+    checked(&server, &settings, &["--include-path", "/api/users/block/{name}/"]);
+}
