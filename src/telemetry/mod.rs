@@ -120,34 +120,12 @@ fn describe() {
     describe_histogram!("pregon_lane_commit_seconds", Unit::Seconds, "One transaction, from BEGIN to COMMIT.");
     describe_counter!("pregon_lane_writes_total", "Writes by how they came out.");
     describe_gauge!("pregon_django_redis", "1: Django's channel layer is listened to; 0: its Redis is away.");
-    describe_gauge!("pregon_django_groups", "Groups of Django's channel layer with listeners here.");
-    describe_counter!("pregon_django_bells_total", "Messages of the channel layer by what became of them.");
-    describe_counter!("pregon_django_adopted_total", "Rows Django added, by the node that gave them their places.");
-    describe_histogram!("pregon_django_tail_seconds", Unit::Seconds, "One look for rows that Django added.");
-    describe_histogram!(
-        "pregon_django_follows_seconds",
-        Unit::Seconds,
-        "One look at whom users with open feeds follow."
-    );
     describe_counter!("pregon_lane_retries_total", "Batches that began anew.");
     describe_gauge!("pregon_nodes_seen", "MySQL: servers on this database; 0: it could not be found out.");
-    describe_gauge!("pregon_bus_up", "Several nodes: 1 while all connections to Redis work.");
-    describe_gauge!("pregon_bus_peers", "Several nodes: the others that are heard.");
-    describe_counter!("pregon_bus_appended_total", "Events given to other nodes by Redis.");
-    describe_histogram!("pregon_bus_append_seconds", Unit::Seconds, "One pipeline of events to Redis.");
-    describe_histogram!(
-        "pregon_bus_lag_seconds",
-        Unit::Seconds,
-        "From an event's time on its node to its coming here."
-    );
-    describe_counter!("pregon_bus_dropped_total", "What the queue to Redis, or the one from it, had no room for.");
-    describe_counter!("pregon_bus_unreadable_total", "Entries and bells that cannot be read: another version?");
-    describe_counter!("pregon_bus_looks_total", "Looks at the log for what did not come by Redis.");
-    describe_counter!("pregon_sequence_total", "Events of other nodes: doubled, holes, fills from the log, lost.");
-    describe_gauge!("pregon_sequence_held", "Events that wait for those before them.");
     describe_counter!("pregon_admin_requests_total", "What operators asked, by verb and how it came out.");
     describe_counter!("pregon_admin_sessions_total", "Sessions that operators told something, cut, or had move.");
     describe_push();
+    describe_others();
     describe_counter!("pregon_tls_handshakes_total", "TLS handshakes by what became of them.");
     describe_gauge!("pregon_tls_handshakes_under_way", "TLS handshakes that have begun and not ended.");
     describe_counter!("pregon_tls_refused_total", "TLS handshakes that came to nothing, by why.");
@@ -175,4 +153,31 @@ fn describe_push() {
     describe_counter!("pregon_push_total", "Attempts to send a push, by how they came out.");
     describe_gauge!("pregon_push_waiting", "What waits to be pushed, or is sent, by queue.");
     describe_histogram!("pregon_push_seconds", Unit::Seconds, "From the commit until the push service took the push.");
+}
+
+/// Other nodes, and Django.
+fn describe_others() {
+    describe_gauge!("pregon_django_groups", "Groups of Django's channel layer with listeners here.");
+    describe_counter!("pregon_django_bells_total", "Messages of the channel layer by what became of them.");
+    describe_counter!("pregon_django_adopted_total", "Rows Django added, by the node that gave them their places.");
+    describe_histogram!("pregon_django_tail_seconds", Unit::Seconds, "One look for rows that Django added.");
+    describe_histogram!(
+        "pregon_django_follows_seconds",
+        Unit::Seconds,
+        "One look at whom users with open feeds follow."
+    );
+    describe_gauge!("pregon_bus_up", "Several nodes: 1 while all connections to Redis work.");
+    describe_gauge!("pregon_bus_peers", "Several nodes: the others that are heard.");
+    describe_counter!("pregon_bus_appended_total", "Events given to other nodes by Redis.");
+    describe_histogram!("pregon_bus_append_seconds", Unit::Seconds, "One pipeline of events to Redis.");
+    describe_histogram!(
+        "pregon_bus_lag_seconds",
+        Unit::Seconds,
+        "From an event's time on its node to its coming here."
+    );
+    describe_counter!("pregon_bus_dropped_total", "What the queue to Redis, or the one from it, had no room for.");
+    describe_counter!("pregon_bus_unreadable_total", "Entries and bells that cannot be read: another version?");
+    describe_counter!("pregon_bus_looks_total", "Looks at the log for what did not come by Redis.");
+    describe_counter!("pregon_sequence_total", "Events of other nodes: doubled, holes, fills from the log, lost.");
+    describe_gauge!("pregon_sequence_held", "Events that wait for those before them.");
 }
