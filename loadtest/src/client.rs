@@ -3,6 +3,8 @@
 //! Everything runs on the calling thread and shares one receive buffer; an idle connection owns a socket and two empty
 //! vectors. The `Handler` interprets the frames.
 
+mod endings;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use self::endings::Ending;
+use self::endings::{close_reason, in_words, upgrade_answer};
 use crate::compression;
 use crate::frames::{self, Frame, Parsed};
 use crate::http::{self, Answer};
@@ -30,7 +34,6 @@ const ENDING: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventF
 
 /// The key of RFC 6455's own example, whose answer is known without hashing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The only subprotocol that the tester offers.
 const TAKEN: &[u8] = b"pregon.v1\r\n";
 
@@ -50,36 +53,6 @@ pub trait Handler {
 
     /// One socket has been read completely: the moment to send what its frames released.
     fn after_read(&mut self, _links: &mut Links) {}
-}
-
-/// How a connection ended that the server closed.
-#[derive(Clone, Debug)]
-pub struct Ending {
-    /// The close code or, below 1000, the HTTP status of the answer to the upgrade.
-    pub code: Option<u16>,
-    pub text: String,
-}
-
-impl Ending {
-    fn new(text: impl Into<String>) -> Self {
-        Self { code: None, text: text.into() }
-    }
-
-    /// An end that the server told in a frame.
-    pub fn told(text: String) -> Self {
-        Self::new(text)
-    }
-
-    /// Whether the server said that it has reached a limit, which is an outcome and not a fault.
-    pub fn is_limit(&self) -> bool {
-        matches!(self.code, Some(429 | 503 | 1013 | 4029))
-    }
-}
-
-impl std::fmt::Display for Ending {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.text)
-    }
 }
 
 /// What a connection is used for.
@@ -544,69 +517,5 @@ impl Links {
         let partial = &mut self.links[link].partial;
         partial.clear();
         partial.extend_from_slice(rest);
-    }
-}
-
-fn in_words(error: Errno) -> String {
-    match error {
-        Errno::CONNREFUSED => "connection refused: nobody listens there".to_owned(),
-        Errno::CONNRESET | Errno::PIPE => "connection reset by the server".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// The length of a complete, successful answer; `None` while it is incomplete.
-fn upgrade_answer(bytes: &[u8]) -> Result<Option<usize>, Ending> {
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-        return match bytes.len() {
-            0..16_384 => Ok(None),
-            _ => Err(Ending::new("an endless answer to the upgrade")),
-        };
-    };
-    let head = &bytes[..end];
-    let first_line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let first_line = String::from_utf8_lossy(first_line);
-    if !first_line.starts_with("HTTP/1.1 101") {
-        let code = first_line.split(' ').nth(1).and_then(|status| status.parse().ok());
-        return Err(Ending { code, text: format!("the upgrade was answered with `{first_line}`") });
-    }
-    if memchr::memmem::find(head, ACCEPT).is_none() {
-        return Err(Ending::new("the upgrade's Sec-WebSocket-Accept is wrong"));
-    }
-    Ok(Some(end + 4))
-}
-
-fn close_reason(payload: &[u8]) -> Ending {
-    match payload.split_first_chunk::<2>() {
-        Some((code, reason)) => {
-            let code = u16::from_be_bytes(*code);
-            let reason = String::from_utf8_lossy(reason);
-            Ending { code: Some(code), text: format!("closed by the server with {code} {reason}") }
-        }
-        None => Ending::new("closed by the server without a code"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_accepted_whole_and_only_when_right() {
-        let good = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: \
-                     s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x00";
-        assert!(matches!(upgrade_answer(good), Ok(Some(length)) if length == good.len() - 2));
-        assert!(matches!(upgrade_answer(&good[..40]), Ok(None)));
-        let refused = upgrade_answer(b"HTTP/1.1 403 Forbidden\r\n\r\n");
-        assert!(refused.is_err_and(|ending| ending.code == Some(403) && !ending.is_limit()));
-        let busy = upgrade_answer(b"HTTP/1.1 503 Service Unavailable\r\n\r\n");
-        assert!(busy.is_err_and(|ending| ending.is_limit()));
-        assert!(upgrade_answer(b"HTTP/1.1 101 X\r\nA: b\r\n\r\n").is_err());
-    }
-
-    #[test]
-    fn close_codes_are_shown() {
-        let ending = close_reason(b"\x0f\xa8slow");
-        assert_eq!((ending.code, ending.to_string().as_str()), (Some(4008), "closed by the server with 4008 slow"));
     }
 }
