@@ -338,7 +338,7 @@ fn people() -> Vec<Operation> {
             .answers(201, message())
             .answers(200, message())
             .fails(&[400, 404]),
-        delete("/users/block/{name}", "Block somebody no more").answers(200, message()).fails(&[404]),
+        delete("/users/block/{name}", "Block somebody no more").answers(200, message()).fails(&[400, 404]),
         follow("/users/follow/{name}"),
         follow("/users/{name}/follow"),
         delete("/users/unfollow/{name}", "Follow somebody no more").answers(200, message()).fails(&[400, 404]),

@@ -81,7 +81,7 @@ async fn one_registers_logs_in_and_is_known() {
     for key in ["first_name", "last_name"] {
         profile[key] = json!("");
     }
-    for key in ["is_following", "is_friend"] {
+    for key in ["is_following", "is_friend", "is_blocked"] {
         profile[key] = json!(false);
     }
     profile["friend_request_status"] = json!(null);
