@@ -7,6 +7,7 @@ import { icon } from './icons.js';
 import { avatar } from './media.js';
 import { personAddress } from './person_row.js';
 import { notifies, setLanguage, setNotifies, setTheme, theme } from './prefs.js';
+import { beginPush, endPush } from './push.js';
 import { stays } from './session.js';
 
 /** `onSignOut()` ends the session. */
@@ -49,6 +50,7 @@ function attention() {
     if (box.checked && !isAllowed) hint.textContent = t('notifyDenied');
     box.checked = isAllowed;
     setNotifies(isAllowed);
+    await (isAllowed ? beginPush() : endPush());
   });
   return card(t('notifications'), h('label', { class: 'check' }, box, h('span', null, t('notify'), hint)));
 }

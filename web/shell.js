@@ -17,6 +17,7 @@ import { ProfileView } from './profile_view.js';
 import { hasUploads, stopUploads } from './room_uploads.js';
 import { isMuted, RoomsView } from './rooms_view.js';
 import { session } from './session.js';
+import { renewPush } from './push.js';
 import { settingsView } from './settings_view.js';
 
 const POLL_MS = 5_000;
@@ -50,6 +51,7 @@ export class Shell {
     addEventListener('beforeunload', (event) => (api.isSending() || hasUploads()) && event.preventDefault(), { signal });
     this.poll();
     this.route();
+    renewPush();
   }
 
   close() {

@@ -103,6 +103,10 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
     if path == "/" {
         return Some((None, "index.html"));
     }
+    // A service worker is for what lies below its own address.
+    if path == "/sw.js" {
+        return Some((None, "sw.js"));
+    }
     let rest = path.strip_prefix("/page/")?;
     let (version, name) = rest.split_once('/').map_or((None, rest), |(version, name)| (Some(version), name));
     let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));

@@ -66,7 +66,7 @@ async fn statements(name: &str, statements: &[&str]) {
 }
 
 /// The number of migrations.
-const STEPS: usize = 9;
+const STEPS: usize = 11;
 
 #[tokio::test]
 async fn a_migration_shows_its_plan_and_serving_waits_for_it() {
@@ -123,7 +123,8 @@ async fn another_programs_tables_are_left_as_they_are() {
     // own.
     let own = [
         "DROP TABLE pregon_migrations, pregon_topics, pregon_events, pregon_client_ids, pregon_revoked, pregon_adopted, \
-         pregon_ended_logins, pregon_left_rooms, pregon_words, pregon_named, pregon_nodes",
+         pregon_ended_logins, pregon_left_rooms, pregon_words, pregon_named, pregon_nodes, pregon_blocks, \
+         pregon_push_subscriptions, pregon_push_key",
         "DROP TABLE friend_requests, stories",
         "ALTER TABLE users ADD COLUMN theme varchar(20) NULL, ADD INDEX theirs (theme)",
         "CREATE TABLE django_migrations (id int)",

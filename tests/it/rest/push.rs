@@ -331,3 +331,15 @@ async fn what_was_committed_before_a_stop_is_still_pushed() {
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(service.pushed().len(), 1);
 }
+
+#[tokio::test]
+async fn the_pages_service_worker_lies_at_the_root() {
+    let server = Server::builder().start().await;
+    let answer = reqwest::get(server.http("/sw.js")).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (200, &"text/javascript; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(answer.headers()["cache-control"], "no-cache", "browsers look for a newer one");
+    assert!(answer.text().await.unwrap().contains("push"));
+}
