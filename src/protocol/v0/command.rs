@@ -75,7 +75,7 @@ pub fn parse<'a>(text: &'a str, reader: &mut Reader) -> Result<Command<'a>, Refu
     let fields = whole(text)?;
     let command = match kind(&fields).as_deref() {
         Some("signal") => signal(fields.data, fields.echo),
-        Some("ping") => passed_on(fields.timestamp).map(|timestamp| Command::Ping { timestamp }),
+        Some("ping") => given_back(fields.timestamp).map(|timestamp| Command::Ping { timestamp }),
         kind => command(kind, &fields),
     };
     command.map_err(|fault| refused(fault, &fields))
@@ -195,12 +195,18 @@ fn delete_message<V: Value + ?Sized>(fields: &Fields<'_, V>) -> Result<Command<'
 
 /// JSON that is sent on unchanged: `null` if there is none; refused if it is nested too deeply for common parsers, or has a number
 /// that is none of theirs (RFC 8259 §6): some refuse the whole frame for it.
-pub(super) fn passed_on(raw: Option<&RawValue>) -> Result<&str, Fault> {
+fn passed_on(raw: Option<&RawValue>) -> Result<&str, Fault> {
+    let json = given_back(raw)?;
+    let is_beyond = has_long_number(json) && serde_json::from_str::<serde_json::Value>(json).is_err();
+    if is_beyond { Err(reason::BAD_JSON) } else { Ok(json) }
+}
+
+/// JSON that goes back to who sent it, whose parser takes its numbers or not: `null` if there is none; refused if it is nested too
+/// deeply.
+pub(super) fn given_back(raw: Option<&RawValue>) -> Result<&str, Fault> {
     let json = raw.map_or("null", RawValue::get);
     // A level takes at least two bytes, so short texts need no check.
-    let is_deep = json.len() > 2 * JSON_DEPTH_MAX && depth(json) > JSON_DEPTH_MAX;
-    let is_beyond = has_long_number(json) && serde_json::from_str::<serde_json::Value>(json).is_err();
-    if is_deep || is_beyond { Err(reason::BAD_JSON) } else { Ok(json) }
+    if json.len() <= 2 * JSON_DEPTH_MAX || depth(json) <= JSON_DEPTH_MAX { Ok(json) } else { Err(reason::BAD_JSON) }
 }
 
 /// Whether there may be a number in it that is too large for 64 bits of floating point: one with an exponent, or with hundreds of
@@ -211,9 +217,12 @@ fn has_long_number(json: &str) -> bool {
     let bytes = json.as_bytes();
     let is_digit = |place: usize| bytes.get(place).is_some_and(u8::is_ascii_digit);
     let has_exponent = memchr2_iter(b'e', b'E', bytes).any(|place| place > 0 && is_digit(place - 1));
-    let is_long =
-        || bytes.chunk_by(|one, next| one.is_ascii_digit() && next.is_ascii_digit()).any(|run| run.len() > DIGITS);
-    has_exponent || (bytes.len() > DIGITS && is_long())
+    // A run that is longer covers one of these places, so nothing else need be looked at.
+    let run = |place: usize| {
+        let before = bytes[..place].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        before + bytes[place..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    has_exponent || (0..bytes.len()).step_by(DIGITS).any(|place| is_digit(place) && run(place) > DIGITS)
 }
 
 /// The depth of nesting of valid JSON.

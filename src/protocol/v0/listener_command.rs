@@ -2,7 +2,7 @@
 
 use crate::domain::text;
 use crate::ids::NotificationId;
-use crate::protocol::v0::command::{Command, passed_on, typing};
+use crate::protocol::v0::command::{Command, given_back, typing};
 use crate::protocol::v0::fields::{Fields, Value};
 
 /// A client's command.
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> ListenerCommand<'_> {
     }
     let kind = fields.kind.and_then(|kind| kind.text());
     match kind.as_deref() {
-        Some("ping") => passed_on(fields.timestamp)
+        Some("ping") => given_back(fields.timestamp)
             .map_or(ListenerCommand::Nothing, |timestamp| ListenerCommand::Ping { timestamp }),
         Some("mark_read") => fields
             .notification_id
