@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::domain::feed::post::PostHead;
 use crate::domain::login::Bearer;
 use crate::domain::rights::Mark;
-use crate::domain::user::{Account, Admission, Place};
+use crate::domain::user::{Account, Admission, Membership};
 use crate::engine::session::Entry;
 use crate::engine::session::endpoint::Endpoint;
 use crate::engine::shard::port::{
@@ -355,10 +355,10 @@ fn decide_chat(
 ) -> Result<Entry, Denied> {
     let wanted = Wanted::Chat(room);
     let account = known(bearer).ok_or(denied(wanted, OVER))?;
-    match admission.place {
-        Place::Open => {}
-        Place::Closed => return Err(denied(wanted, BLOCKED)),
-        Place::None => return Err(denied(wanted, NOT_PARTICIPANT)),
+    match admission.membership {
+        Membership::Open => {}
+        Membership::Closed => return Err(denied(wanted, BLOCKED)),
+        Membership::None => return Err(denied(wanted, NOT_PARTICIPANT)),
     }
     let has_presence = admission.participants <= terms.presence_room_max;
     let endpoint = Endpoint::Chat { room, has_presence };

@@ -21,15 +21,15 @@ pub struct Account {
 /// Whether a user may enter a room, and how large the room is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// The user's place in the room, if the room is active.
-    pub place: Place,
+    /// What the user is in the room, if the room is active.
+    pub membership: Membership,
     /// Participant rows of the room.
     pub participants: u32,
 }
 
-/// A user's place in a room.
+/// What a user is in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Membership {
     /// The user has no participant row.
     None,
     /// The user takes part.

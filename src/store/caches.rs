@@ -17,7 +17,7 @@ use crate::domain::feed::post::PostHead;
 use crate::domain::login::{Bearer, Ended, LoginEnd};
 use crate::domain::people::Relation;
 use crate::domain::rights::Withdrawals;
-use crate::domain::user::{Account, Admission, Place, UserProfile};
+use crate::domain::user::{Account, Admission, Membership, UserProfile};
 use crate::ids::{FamilyId, PostId, RoomId, Topic, UserId};
 use crate::limits;
 
@@ -130,8 +130,8 @@ impl KnownUser {
 pub struct Caches {
     /// Users, as tokens name them.
     pub users: Remembered<UserId, KnownUser>,
-    /// The user's place in the room.
-    pub participants: Remembered<(RoomId, UserId), Place>,
+    /// What the user is in the room.
+    pub participants: Remembered<(RoomId, UserId), Membership>,
     /// Whether this login of the user ended on its own.
     pub ended_logins: Remembered<(UserId, FamilyId), bool>,
     /// Participant rows by room.
@@ -164,9 +164,9 @@ impl Default for Caches {
 impl Caches {
     /// The whole admission, if both its parts are cached. Takes two short locks and does no I/O.
     pub fn admission(&self, room: RoomId, user: UserId, now: Timestamp) -> Option<Admission> {
-        let place = self.participants.get(&(room, user), now)?;
+        let membership = self.participants.get(&(room, user), now)?;
         let participants = self.room_sizes.get(&room, now)?;
-        Some(Admission { place, participants })
+        Some(Admission { membership, participants })
     }
 
     /// A participant row was added or removed.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::{Backend, FIRST_PAGE, Recorder, Sqlite, TestClock, World, committed, contents, send};
-use pregon::domain::user::Place;
+use pregon::domain::user::Membership;
 use pregon::limits::PEOPLE_LISTED_MAX;
 use pregon::store::sqlite::{SeedPlan, SqliteOptions, SqliteStore, backup, migrate, seed};
 use pregon::store::{Store, StoreError};
@@ -121,9 +121,9 @@ async fn a_seeded_database_has_what_was_asked_for() {
     let store = open(&path).unwrap();
     let (room, members) = &seeded.rooms[2];
     for member in members {
-        assert_eq!(store.admission(*room, seeded.users[*member].0).await.unwrap().place, Place::Open);
+        assert_eq!(store.admission(*room, seeded.users[*member].0).await.unwrap().membership, Membership::Open);
     }
-    assert_eq!(store.admission(*room, seeded.users[5].0).await.unwrap().place, Place::None);
+    assert_eq!(store.admission(*room, seeded.users[5].0).await.unwrap().membership, Membership::None);
     let profile = store.profile(seeded.users[24].0).await.unwrap().unwrap();
     assert_eq!((profile.followers_count, profile.following_count, &*profile.email), (3, 3, "user25@example.com"));
     let outcome = store.write(seeded.users[members[0]].0, *room, send("hola")).await;

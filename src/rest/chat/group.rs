@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use axum::response::Response;
+use serde_json::Value;
 
 use crate::domain::chat::room::{Role, RoomPatch};
 use crate::domain::chat::write::Action;
 use crate::domain::user::PicturePatch;
 use crate::domain::write::Outcome;
 use crate::rest::app::App;
-use crate::rest::chat::rooms::{require_participant, required_user, room_id, room_response};
+use crate::rest::chat::rooms::{self, require_participant, required_user, room_id, room_response};
 use crate::rest::error::{Error, NOT_FOUND, Result};
 use crate::rest::extract::Caller;
 use crate::rest::fields::{Faults, Fields, up_to};
@@ -79,8 +78,5 @@ pub async fn set_role(
     let user = required_user(&fields)?;
     let role = fields.value("role").and_then(Value::as_str).and_then(Role::from_text);
     let role = role.ok_or_else(|| Error::hand(StatusCode::BAD_REQUEST, "role debe ser owner, admin o member"))?;
-    match app.store.write(caller.id(), room_id(&room)?, Action::SetRole { user, role }).await {
-        Outcome::Refused(refusal) => Err(refusal.into()),
-        _ => Ok(Json(json!({"message": "Rol actualizado exitosamente"})).into_response()),
-    }
+    rooms::change(&app, &caller, &room, Action::SetRole { user, role }, "Rol actualizado exitosamente").await
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::write::Action;
-use crate::domain::user::Place;
+use crate::domain::user::Membership;
 use crate::domain::write::{Outcome, Refusal};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
@@ -258,7 +258,10 @@ pub fn required_user(fields: &Fields) -> Result<UserId> {
 
 /// Changes the participants. If the state was already as wanted that is no error, so that a retry after a lost answer
 /// succeeds.
-async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &str) -> Result<Response> {
+///
+/// # Errors
+/// Why it was refused.
+pub async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &str) -> Result<Response> {
     match app.store.write(caller.id(), room_id(room)?, action).await {
         Outcome::Refused(refusal) => Err(refusal.into()),
         _ => Ok(Json(json!({"message": done})).into_response()),
@@ -271,5 +274,5 @@ async fn change(app: &App, caller: &Caller, room: &str, action: Action, done: &s
 /// 403, and the store's errors.
 pub async fn require_participant(app: &App, caller: &Caller, room: RoomId) -> Result<()> {
     let admission = app.store.admission(room, caller.id()).await?;
-    if admission.place == Place::None { Err(FORBIDDEN) } else { Ok(()) }
+    if admission.membership == Membership::None { Err(FORBIDDEN) } else { Ok(()) }
 }

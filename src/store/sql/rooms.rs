@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::domain::chat::message::Message;
 use crate::domain::chat::room::{ChatRoom, ChatType, Participant, RoomSettings};
 use crate::domain::login::Bearer;
-use crate::domain::user::{Admission, Place};
+use crate::domain::user::{Admission, Membership};
 use crate::ids::{FamilyId, MessageId, RoomId, UserId};
 use crate::limits;
 use crate::store::caches::{Before, Caches};
@@ -76,10 +76,11 @@ pub async fn know<C: Sql>(view: &mut View<'_, C>, wanted: &[(RoomId, UserId)]) -
         );
         let parameters: Vec<&dyn ToColumn> =
             pairs.iter().flat_map(|(room, user)| [room as &dyn ToColumn, user]).collect();
-        let read = |row: Columns<'_>| Ok(((row.id(0)?, row.id(1)?), place_of(1 + u64::from(row.flag(2)?))));
-        let found: HashMap<(RoomId, UserId), Place> = view.rows(&sql, &parameters, read).await?.into_iter().collect();
+        let read = |row: Columns<'_>| Ok(((row.id(0)?, row.id(1)?), membership_of(1 + u64::from(row.flag(2)?))));
+        let found: HashMap<(RoomId, UserId), Membership> =
+            view.rows(&sql, &parameters, read).await?.into_iter().collect();
         for key in asked {
-            caches.participants.put(before[0], *key, found.get(key).copied().unwrap_or(Place::None), now);
+            caches.participants.put(before[0], *key, found.get(key).copied().unwrap_or(Membership::None), now);
         }
         let rooms: BTreeSet<RoomId> = asked.iter().map(|(room, _)| *room).collect();
         let rooms = padded(&Vec::from_iter(rooms));
@@ -137,13 +138,13 @@ impl Asked {
             Some(size) => size,
             None => u32::try_from(row.count(first + 1)?).unwrap_or(u32::MAX),
         };
-        Ok(Admission { place: place_of(row.count(first)?), participants })
+        Ok(Admission { membership: membership_of(row.count(first)?), participants })
     }
 
     /// Caches the answer.
     fn remember(self, caches: &Caches, found: Admission, now: Timestamp) -> Admission {
         let Self { room, user, size, before: [participants, sizes] } = self;
-        caches.participants.put(participants, (room, user), found.place, now);
+        caches.participants.put(participants, (room, user), found.membership, now);
         if size.is_none() {
             caches.room_sizes.put(sizes, room, found.participants, now);
         }
@@ -152,11 +153,11 @@ impl Asked {
 }
 
 /// As [`PLACE`] writes it.
-fn place_of(number: u64) -> Place {
+fn membership_of(number: u64) -> Membership {
     match number {
-        0 => Place::None,
-        1 => Place::Open,
-        _ => Place::Closed,
+        0 => Membership::None,
+        1 => Membership::Open,
+        _ => Membership::Closed,
     }
 }
 

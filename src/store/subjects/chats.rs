@@ -8,7 +8,7 @@ use crate::domain::chat::room::{ChatRoom, ChatType, NewRoom, SettingsPatch};
 use crate::domain::chat::roster::{Member, Readers, Unread, UserPage};
 use crate::domain::event::Cursor;
 use crate::domain::login::Bearer;
-use crate::domain::user::{Admission, Place};
+use crate::domain::user::{Admission, Membership};
 use crate::ids::{FamilyId, MessageId, RoomId, Topic, UserId};
 use crate::store::backend::Backend;
 use crate::store::sql::events::with_place;
@@ -243,9 +243,9 @@ impl<B: Backend> Chats for B {
     ) -> Result<Option<MessagesFound>, StoreError> {
         self.search(move |view| {
             Box::pin(async move {
-                match rooms::admission(view, room, viewer).await?.place {
-                    Place::None => Ok(None),
-                    Place::Open | Place::Closed => {
+                match rooms::admission(view, room, viewer).await?.membership {
+                    Membership::None => Ok(None),
+                    Membership::Open | Membership::Closed => {
                         message_search::search(view, viewer, room, &text, page).await.map(Some)
                     }
                 }

@@ -18,7 +18,7 @@ use pregon::domain::feed::post::PostPatch;
 use pregon::domain::feed::write as feed;
 use pregon::domain::login::Ended;
 use pregon::domain::login::LoginEnd;
-use pregon::domain::user::{Admission, Place};
+use pregon::domain::user::{Admission, Membership};
 use pregon::domain::write::Outcome;
 use pregon::domain::write::Refusal;
 use pregon::ids::FamilyId;
@@ -48,7 +48,7 @@ pub async fn only_active_participants_of_active_rooms_write(world: World) {
     world.say(users[0], room, "aún").await;
     world.backend.sql(&format!("UPDATE chat_rooms SET is_active = 0 WHERE id = '{}'", room.hex())).await;
     refused(world.write(users[0], room, send("cerrado")).await);
-    assert_eq!(world.store.admission(room, users[0]).await.unwrap().place, Place::None);
+    assert_eq!(world.store.admission(room, users[0]).await.unwrap().membership, Membership::None);
     assert_eq!(world.backend.number("SELECT count(*) FROM messages").await, 2);
 }
 
@@ -63,11 +63,11 @@ pub async fn owners_and_admins_add_and_remove(world: World) {
     assert_eq!(refusal(&world.write(users[0], room, remove.clone()).await), Refusal::NoSuchUser);
 
     world.say(users[0], room, "antes de caro").await;
-    assert_eq!(world.store.admission(room, caro).await.unwrap().place, Place::None);
+    assert_eq!(world.store.admission(room, caro).await.unwrap().membership, Membership::None);
     let outcome = world.write(users[0], room, add.clone()).await;
     assert!(matches!(committed(&outcome).chat(), Some(&ChatEvent::Joined { user }) if user == caro));
     let admission = world.store.admission(room, caro).await.unwrap();
-    assert!(admission.place == Place::Open && admission.participants == 3);
+    assert!(admission.membership == Membership::Open && admission.participants == 3);
     assert!(matches!(world.write(users[0], room, add).await, Outcome::Unchanged));
     let seen = world.store.room(caro, room).await.unwrap().unwrap();
     let row = seen.participants.iter().find(|participant| participant.user.id == caro).unwrap();
@@ -76,7 +76,7 @@ pub async fn owners_and_admins_add_and_remove(world: World) {
 
     let outcome = world.write(users[0], room, remove).await;
     assert!(matches!(committed(&outcome).chat(), Some(&ChatEvent::Left { user }) if user == caro));
-    assert_eq!(world.store.admission(room, caro).await.unwrap().place, Place::None);
+    assert_eq!(world.store.admission(room, caro).await.unwrap().membership, Membership::None);
     assert_eq!(refusal(&world.write(caro, room, send("¿hola?")).await), Refusal::NotParticipant);
     assert!(world.store.room(caro, room).await.unwrap().is_none());
     assert!(world.history(caro, room).await.is_empty());
@@ -204,14 +204,14 @@ pub async fn admissions_are_cached_and_forgotten_by_our_writes(world: World) {
     let (room, users) = world.room(&["ana", "beto"]).await;
     assert!(world.store.cached_admission(room, users[0]).is_none());
     let read = world.store.admission(room, users[0]).await.unwrap();
-    assert_eq!(read, Admission { place: Place::Open, participants: 2 });
+    assert_eq!(read, Admission { membership: Membership::Open, participants: 2 });
     assert_eq!(world.store.cached_admission(room, users[0]), Some(read));
     world.write(users[0], room, Action::Leave).await;
     assert!(world.store.cached_admission(room, users[0]).is_none());
     let stranger = world.store.admission(room, UserId::fresh()).await.unwrap();
-    assert_eq!(stranger, Admission { place: Place::None, participants: 1 });
+    assert_eq!(stranger, Admission { membership: Membership::None, participants: 1 });
     let beto = world.store.admission(room, users[1]).await.unwrap();
-    assert_eq!(beto, Admission { place: Place::Open, participants: 1 }, "with the size that is remembered");
+    assert_eq!(beto, Admission { membership: Membership::Open, participants: 1 }, "with the size that is remembered");
     world.clock.advance(Duration::from_secs(u64::try_from(limits::ADMISSION_CACHE_SECONDS).unwrap()));
     assert!(world.store.cached_admission(room, users[1]).is_none());
 }
@@ -226,14 +226,14 @@ pub async fn a_handshake_asks_for_the_bearer_and_the_admission_at_once(world: Wo
     let (bearer, admission) = asked(ana, login).await;
     let account = bearer.account.unwrap();
     assert!((account.id, &*account.username, account.is_active, bearer.is_over) == (ana, "ana", true, false));
-    assert_eq!(admission, Admission { place: Place::Open, participants: 2 });
+    assert_eq!(admission, Admission { membership: Membership::Open, participants: 2 });
     let remembered = world.store.cached_bearer(ana, login).unwrap();
     assert!(Arc::ptr_eq(&account, remembered.account.as_ref().unwrap()), "one account a user");
     assert_eq!(world.store.cached_admission(room, ana), Some(admission));
 
     // Of beto nothing is remembered but the room's size; then their bearer; then, by another login, their admission.
     let (stranger, their) = asked(UserId::fresh(), login).await;
-    assert!(stranger.account.is_none() && their.place == Place::None);
+    assert!(stranger.account.is_none() && their.membership == Membership::None);
     assert!(world.store.bearer(beto, login).await.unwrap().account.is_some());
     assert_eq!(asked(beto, login).await.1, admission);
     let other = FamilyId::begun(world.clock.now().plus_seconds(-1));
@@ -258,10 +258,10 @@ pub async fn a_handshake_asks_for_the_bearer_and_the_admission_at_once(world: Wo
     assert!(world.store.change_password(change).await.unwrap());
     world.clock.advance(Duration::from_secs(u64::try_from(limits::ADMISSION_CACHE_SECONDS).unwrap()));
     let (bearer, admission) = asked(ana, login).await;
-    assert!(bearer.is_over && admission == Admission { place: Place::Open, participants: 1 });
+    assert!(bearer.is_over && admission == Admission { membership: Membership::Open, participants: 1 });
     assert!(!asked(ana, other).await.0.is_over, "the login that changed the password");
     let (bearer, admission) = asked(beto, other).await;
-    assert!(bearer.is_over && admission.place == Place::None);
+    assert!(bearer.is_over && admission.membership == Membership::None);
 }
 
 /// Sessions ask by it whether they were evicted before they began.
