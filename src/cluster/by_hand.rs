@@ -8,9 +8,10 @@ use std::time::Instant;
 use crate::clock::Timestamp;
 use crate::cluster::bus::{Bus, Listener as Ear, Reader, Writer};
 use crate::cluster::clocks::Clocks;
+use crate::cluster::link::Part;
 use crate::cluster::look::{Look, Looks};
 use crate::cluster::ports::{Hear, SayAbout};
-use crate::cluster::receive::{self, Listener, PAUSE, Receiver};
+use crate::cluster::receive::{self, Listener, Receiver};
 use crate::cluster::roster::Rosters;
 use crate::cluster::send::{Sender, State};
 use crate::cluster::whereabouts::Whereabouts;
@@ -80,7 +81,7 @@ impl Sending {
         if let Err(error) = done {
             self.sender.failed(&error);
             self.writer = None;
-            self.again_at = self.sender.clocks.steady() + PAUSE;
+            self.again_at = self.sender.clocks.steady() + self.sender.link.pause(Part::Sender);
         }
         self
     }
@@ -104,7 +105,7 @@ impl Reading {
         if let Err(error) = done {
             self.receiver.failed(&error);
             self.reader = None;
-            self.again_at = self.receiver.clocks.steady() + PAUSE;
+            self.again_at = self.receiver.clocks.steady() + self.receiver.link.pause(Part::Receiver);
         }
         self
     }
@@ -128,7 +129,7 @@ impl Hearing {
                 Ok(ear) => self.ear = Some(ear),
                 Err(error) => {
                     self.listener.failed(&error);
-                    self.again_at = self.listener.clocks.steady() + PAUSE;
+                    self.again_at = self.listener.clocks.steady() + self.listener.link.pause(Part::Listener);
                 }
             }
             self.heard_at = self.listener.clocks.steady();
@@ -149,7 +150,7 @@ impl Hearing {
             };
             self.listener.failed(&error);
             self.ear = None;
-            self.again_at = now + PAUSE;
+            self.again_at = now + self.listener.link.pause(Part::Listener);
             return self;
         }
     }

@@ -27,9 +27,6 @@ use crate::limits::PUBLICATION_BYTES_MAX;
 use crate::protocol::form::{Also, FrameSet};
 use crate::protocol::ws::frame::are_whole_texts;
 
-/// How long a failed connection waits for the next attempt.
-pub(super) const PAUSE: Duration = Duration::from_millis(200);
-
 /// The task that reads streams.
 pub(super) struct Receiver {
     pub bus: Arc<dyn Bus>,
@@ -57,7 +54,7 @@ impl Receiver {
         loop {
             let Err(error) = self.live().await;
             self.failed(&error);
-            sleep(PAUSE).await;
+            sleep(self.link.pause(Part::Receiver)).await;
         }
     }
 
@@ -162,7 +159,7 @@ impl Listener {
         loop {
             let Err(error) = self.live().await;
             self.failed(&error);
-            sleep(PAUSE).await;
+            sleep(self.link.pause(Part::Listener)).await;
         }
     }
 

@@ -80,7 +80,7 @@ impl Address {
     /// # Errors
     /// Redis does not answer in time, or refuses.
     pub async fn connect(&self) -> Result<Connection, Error> {
-        self.open(true).await
+        self.open(Use::Answers).await
     }
 
     /// A connection for commands that wait inside Redis. The caller bounds how long.
@@ -88,38 +88,53 @@ impl Address {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn connect_to_block(&self) -> Result<Connection, Error> {
-        self.open(false).await
+        self.open(Use::Blocks).await
     }
 
-    async fn open(&self, has_answers_bounded: bool) -> Result<Connection, Error> {
+    /// A connection that hears what is published.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_to_listen(&self) -> Result<Connection, Error> {
+        // The places for what is heard cost more than all else of an attempt: whether Redis answers is asked without them.
+        drop(self.connect().await?);
+        self.open(Use::Listens).await
+    }
+
+    async fn open(&self, used: Use) -> Result<Connection, Error> {
         let mut builder = Builder::from_config(self.config.clone());
         builder.with_connection_config(|connection| {
             connection.connection_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
             connection.internal_command_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
             connection.max_command_attempts = 1;
         });
-        if has_answers_bounded {
-            builder.with_performance_config(|performance| {
-                performance.default_command_timeout = limits::CHANNEL_ANSWER_TIMEOUT;
-            });
-        } else {
-            // The library keeps 32, and a burst of bells is longer.
-            builder.with_performance_config(|performance| {
-                performance.broadcast_channel_capacity = limits::BELLS_WAITING_MAX;
-            });
-        }
+        builder.with_performance_config(|performance| match used {
+            Use::Answers => performance.default_command_timeout = limits::CHANNEL_ANSWER_TIMEOUT,
+            Use::Blocks => {}
+            // The library keeps 32, and a burst of bells is longer. It makes these places at once, for nine kinds of news.
+            Use::Listens => performance.broadcast_channel_capacity = limits::BELLS_WAITING_MAX,
+        });
         let client = builder.build()?;
-        let opened = timeout(limits::CHANNEL_ANSWER_TIMEOUT, client.init()).await;
-        let late = || Error::new(ErrorKind::Timeout, "no answer in time");
-        match opened.unwrap_or_else(|_| Err(late())) {
-            Ok(task) => Ok(Connection { client, task }),
-            Err(error) => {
+        match timeout(limits::CHANNEL_ANSWER_TIMEOUT, client.init()).await {
+            Ok(opened) => Ok(Connection { task: opened?, client }),
+            Err(_) => {
                 // If it should come about after all, it ends at once; nobody waits for it.
                 tokio::spawn(async move { timeout(Duration::from_secs(1), client.quit()).await });
-                Err(error)
+                Err(Error::new(ErrorKind::Timeout, "no answer in time"))
             }
         }
     }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy)]
+enum Use {
+    /// Commands that are answered at once.
+    Answers,
+    /// Commands that wait inside Redis.
+    Blocks,
+    /// Hearing what is published.
+    Listens,
 }
 
 /// What a server says of itself.

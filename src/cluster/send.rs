@@ -2,7 +2,7 @@
 //! log by the others.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use metrics::Counter;
@@ -22,9 +22,6 @@ use crate::domain::user::Account;
 use crate::engine::shard::port::{Elsewhere, Except, Publication};
 use crate::ids::{PARTITIONS, RoomId, UserId};
 use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
-
-/// How long a failed connection waits for the next attempt.
-const PAUSE: Duration = Duration::from_millis(200);
 
 enum Outgoing {
     Event(Arc<Committed>),
@@ -172,7 +169,7 @@ impl Sender {
             if *stop.borrow() {
                 return;
             }
-            sleep(PAUSE).await;
+            sleep(self.link.pause(Part::Sender)).await;
         }
     }
 

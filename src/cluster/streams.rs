@@ -76,7 +76,7 @@ impl Bus for Streams {
     }
 
     async fn listener(&self) -> Result<Box<dyn Listener>, BusError> {
-        let connection = self.address.connect_to_block().await.map_err(BusError::from)?;
+        let connection = self.address.connect_to_listen().await.map_err(BusError::from)?;
         let bells = connection.client.message_rx();
         // fred issue 351: on an idle server the answer to SUBSCRIBE may never come, although the server has obeyed.
         let subscribed = timeout(BUS_ANSWER_TIMEOUT, connection.client.subscribe(self.channel())).await;

@@ -28,6 +28,11 @@ pub const BUS_READS_WAITING: usize = 16;
 pub const BUS_STREAM_ENTRIES: i64 = 5000;
 /// Events and frames that one pipeline carries.
 pub const BUS_BATCH_MAX: usize = 256;
+/// A connection of the bus that failed waits this long for the next attempt, and twice as long after each further failure.
+/// Each attempt makes a client anew, which costs a node far more than what it waits for.
+pub const BUS_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The longest of these pauses: a Redis that is back is used again after this long.
+pub const BUS_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Bells of other nodes that wait until this one hears them. Above it the oldest are lost.
 pub const BELLS_WAITING_MAX: usize = 4096;
 /// Events and frames that wait for the bus. Above it events are left to the log, and frames are dropped.

@@ -62,12 +62,13 @@ async fn redis_may_die_and_come_back_empty() {
     let mut feed = server.feed(0).await;
     django.wait_for_group(&group(&ana), 1).await;
     is_heard(&django, &mut feed, "antes").await;
+    let before = cpu_of_three_seconds(&server).await;
     django.redis.kill();
     server.wait_for_status("/readyz", 503).await;
     assert_eq!(server.metric("pregon_django_redis").await, 0.0);
-    let used = cpu_seconds(&server);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(cpu_seconds(&server) - used < 0.5, "it waits, and does not spin");
+    // Without optimisation a server that rests uses 0.25 s, on a slow machine twice that.
+    let used = cpu_of_three_seconds(&server).await;
+    assert!(used < before + 0.4, "it waits, and does not spin: {used:.2} s of CPU in 3 s, {before:.2} s before");
     assert_eq!(server.log().matches("what Django announces is not heard").count(), 1, "once");
     // Everything that needs no Redis still works, such as chat.
     let (status, _) = server.rest("GET", "/api/notifications/", 0, None).await;
@@ -193,6 +194,12 @@ async fn garbage_in_the_queues_is_passed_over() {
 }
 
 /// The server's CPU time so far.
+async fn cpu_of_three_seconds(server: &Server) -> f64 {
+    let used = cpu_seconds(server);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    cpu_seconds(server) - used
+}
+
 fn cpu_seconds(server: &Server) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
