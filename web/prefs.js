@@ -33,3 +33,7 @@ export const setLanguage = (value) => set('language', value);
 /** Whether the page shows messages on the desktop while nobody looks at it. */
 export const notifies = () => get('notify') === 'yes' && globalThis.Notification?.permission === 'granted';
 export const setNotifies = (isOn) => set('notify', isOn ? 'yes' : null);
+
+/** The person for whom this browser is told while no page is open: it has one subscription, and tabs may be several people. */
+export const pushedTo = () => get('push');
+export const setPushedTo = (user) => set('push', user);

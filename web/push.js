@@ -1,28 +1,55 @@
 // Whether this browser is told of messages while no page is open: by Web Push, where the server and the browser have it.
 
 import { live } from './live.js';
+import { pushedTo, setPushedTo } from './prefs.js';
 import { pushState, subscribePush, unsubscribePush } from './pregon.js';
+import { session } from './session.js';
 
-const registered = () => navigator.serviceWorker.register('/sw.js');
+/** Whether the switch is of any use: this browser and the server have push. */
+export async function canPush() {
+  if ((await pushState()) === 'unsupported') return false;
+  const answer = await live().api('/api/push/key/').catch(() => null);
+  return answer?.ok === true;
+}
 
-/** Subscribes this browser. A server without push, or a browser that has no push service, changes nothing: pages that are open tell as before. */
+/** Whether the signed-in person is told here. */
+export async function isPushed() {
+  return pushedTo() === session().user.id && (await pushState()) === 'on';
+}
+
+/** Subscribes this browser for the signed-in person. Rejects with a code of `subscribePush`; this browser is told nothing then. */
 export async function beginPush() {
-  if ((await pushState()) === 'unsupported') return;
+  const { id } = session().user;
+  const registration = await navigator.serviceWorker.register('/sw.js');
   try {
-    await subscribePush(live(), await registered());
+    await subscribePush(live(), registration);
   } catch (error) {
-    console.info(`This browser is told nothing while no page is open: ${error.message}`);
+    await (await registration.pushManager.getSubscription())?.unsubscribe();
+    setPushedTo(null);
+    throw error;
   }
+  setPushedTo(id);
 }
 
 /** At a start: the server may have another key since, and the browser another subscription. */
 export async function renewPush() {
-  if ((await pushState()) === 'on') await beginPush();
+  if (!(await isPushed())) return;
+  // The person has chosen already; what has failed now may work at the next start.
+  const registration = await navigator.serviceWorker.register('/sw.js');
+  await subscribePush(live(), registration).catch((error) => console.info(`The subscription to pushes could not be confirmed: ${error.message}`));
 }
 
-/** Unsubscribes this browser: whoever signs out is told nothing here any more. */
+/** Unsubscribes this browser. */
 export async function endPush() {
-  if ((await pushState()) !== 'on') return;
-  const registration = await navigator.serviceWorker.getRegistration();
+  setPushedTo(null);
+  const registration = await navigator.serviceWorker?.getRegistration();
   if (registration) await unsubscribePush(live(), registration).catch(() => {});
+}
+
+/** At a logout, which ends the subscription at the server: whoever signs in next is not told what they have not asked for. */
+export async function forgetPush(user) {
+  if (pushedTo() !== user) return;
+  setPushedTo(null);
+  const registration = await navigator.serviceWorker?.getRegistration();
+  await (await registration?.pushManager.getSubscription())?.unsubscribe();
 }

@@ -17,6 +17,7 @@ const TEXTS = {
   'Usuario no encontrado': 'No such user.',
   'No puedes crear un chat contigo mismo': 'You cannot chat with yourself.',
   'No encontrado.': 'Not found.',
+  'Este servidor no usa ese servicio push.': 'This server does not use the push service of your browser. Its operator can allow it.',
   'Usted no tiene permiso para realizar esta acción.': 'You are not allowed to do this.',
   'No eres participante de este chat': 'You are not in this chat.',
   'Token inválido': 'Your session is no longer valid.',

@@ -7,7 +7,7 @@ import { icon } from './icons.js';
 import { avatar } from './media.js';
 import { personAddress } from './person_row.js';
 import { notifies, setLanguage, setNotifies, setTheme, theme } from './prefs.js';
-import { beginPush, endPush } from './push.js';
+import { beginPush, canPush, endPush, isPushed } from './push.js';
 import { stays } from './session.js';
 
 /** `onSignOut()` ends the session. */
@@ -42,17 +42,59 @@ function attention() {
   const box = h('input', { type: 'checkbox', id: 'notify' });
   const hint = h('span', { class: 'hint' }, t('notifyHint'));
   const isThere = 'Notification' in globalThis;
+  const push = pushSwitch();
   box.checked = notifies();
   box.disabled = !isThere;
+  push.allow(box.checked);
   if (!isThere || Notification.permission === 'denied') hint.textContent = t('notifyDenied');
   box.addEventListener('change', async () => {
     const isAllowed = box.checked && (await Notification.requestPermission()) === 'granted';
-    if (box.checked && !isAllowed) hint.textContent = t('notifyDenied');
+    if (box.checked) hint.textContent = t(isAllowed ? 'notifyHint' : 'notifyDenied');
     box.checked = isAllowed;
     setNotifies(isAllowed);
-    await (isAllowed ? beginPush() : endPush());
+    push.allow(isAllowed);
+    await push.turn(isAllowed);
   });
-  return card(t('notifications'), h('label', { class: 'check' }, box, h('span', null, t('notify'), hint)));
+  return card(t('notifications'), h('label', { class: 'check' }, box, h('span', null, t('notify'), hint)), push.element);
+}
+
+/** What `subscribePush` says, as advice. */
+const PUSH_FAILURES = { push_denied: 'notifyDenied', push_unavailable: 'pushUnavailable', push_off: 'pushOff' };
+
+/** Being told while no page is open. It is shown where the server and the browser have it, and is on when it works. */
+function pushSwitch() {
+  const box = h('input', { type: 'checkbox', id: 'push', disabled: true });
+  const hint = h('span', { class: 'hint' }, t('pushHint'));
+  const problem = h('span', { class: 'problem', role: 'alert', id: 'push-problem' });
+  const element = h('label', { class: 'check', hidden: true }, box, h('span', null, t('push'), hint, problem));
+  let isAllowed = false;
+  let shown = false;
+  const turn = async (isOn) => {
+    if (!shown) return;
+    box.disabled = true;
+    problem.textContent = '';
+    try {
+      await (isOn ? beginPush() : endPush());
+    } catch (error) {
+      problem.textContent = error.code in PUSH_FAILURES ? t(PUSH_FAILURES[error.code]) : errorText(error);
+    }
+    box.checked = await isPushed();
+    box.disabled = !isAllowed;
+  };
+  const show = async () => {
+    if (!(await canPush())) return;
+    box.checked = isAllowed && (await isPushed());
+    box.disabled = !isAllowed;
+    shown = true;
+    element.hidden = false;
+  };
+  const whether = show();
+  box.addEventListener('change', () => turn(box.checked));
+  const allow = (is) => {
+    isAllowed = is;
+    box.disabled = !is || !shown;
+  };
+  return { element, allow, turn: (isOn) => whether.then(() => turn(isOn)) };
 }
 
 /** Whom this person has blocked. */

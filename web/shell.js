@@ -17,7 +17,7 @@ import { ProfileView } from './profile_view.js';
 import { hasUploads, stopUploads } from './room_uploads.js';
 import { isMuted, RoomsView } from './rooms_view.js';
 import { session } from './session.js';
-import { renewPush } from './push.js';
+import { forgetPush, renewPush } from './push.js';
 import { settingsView } from './settings_view.js';
 
 const POLL_MS = 5_000;
@@ -97,6 +97,7 @@ export class Shell {
   }
 
   signOut() {
+    forgetPush(session().user.id).catch(() => {});
     logoutLive();
     api.logout();
     location.hash = '';

@@ -73,7 +73,8 @@ export function handlePush(options: PushHandling = {}, scope: unknown = globalTh
         const open = await windows();
         const page = open.find((page) => page.url === url.href) ?? open[0];
         if (!page) return clients.openWindow(url.href);
-        await page.focus();
+        // Browsers allow it on a click; where one does not, the page is still led to the place.
+        await page.focus().catch(() => {});
         return page.url === url.href ? page : page.navigate(url.href).catch(() => clients.openWindow(url.href));
       })(),
     );

@@ -1,7 +1,7 @@
 // A real service worker in a real browser, to which DevTools deliver what a push service would; and the page's half, with a push service
 // of the tests' own making.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BrowserContext, CDPSession, Page } from 'playwright-core';
 import { Site } from './support/browser.js';
 import { pushState, subscribePush, unsubscribePush } from '../src/push.js';
@@ -132,11 +132,46 @@ describe('the page', () => {
   });
 
   it('says why it does not', async () => {
-    await expect(subscribePush(server(KEY), browser('denied').registration)).rejects.toThrow('declined');
+    const why = async (it: Promise<void>) => it.then(() => 'nothing', ({ code, text }) => [code, text]);
+    expect(await why(subscribePush(server(KEY), browser('denied').registration))).toEqual(['push_denied', expect.any(String)]);
     expect(await pushState(browser('denied').registration)).toBe('denied');
-    await expect(subscribePush(server(null), browser('granted').registration)).rejects.toThrow('404');
+    expect(await why(subscribePush(server(null), browser('granted').registration))).toEqual(['push_off', expect.stringContaining('404')]);
+    const fails = (name: string) => {
+      const { registration } = browser('granted');
+      registration.pushManager.subscribe = async () => Promise.reject(new DOMException('Registration failed', name));
+      return registration;
+    };
+    expect(await why(subscribePush(server(KEY), fails('AbortError')))).toEqual(['push_unavailable', 'Registration failed']);
+    expect(await why(subscribePush(server(KEY), fails('NotAllowedError')))).toEqual(['push_denied', 'Registration failed']);
+    const { api } = server(KEY);
+    const refuses = async (path: string, init?: RequestInit) =>
+      init?.method === 'POST' ? Response.json({ endpoint: ['Este servidor no usa ese servicio push.'] }, { status: 400 }) : api(path, init);
+    expect(await why(subscribePush({ api: refuses }, browser('granted').registration))).toEqual(['push_refused', 'Este servidor no usa ese servicio push.']);
     Object.assign(globalThis, { PushManager: undefined });
     delete (globalThis as any).PushManager;
     expect(await pushState()).toBe('unsupported');
+  });
+
+  it('waits for a worker that is not active yet, and not for ever for a push service', async () => {
+    const { made, registration } = browser('granted');
+    const worker = Object.assign(new EventTarget(), { state: 'installing' });
+    Object.assign(registration, { active: null, installing: worker, waiting: null });
+    const subscribing = subscribePush(server(KEY), registration);
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(made.length).toBe(0);
+    worker.state = 'activated';
+    worker.dispatchEvent(new Event('statechange'));
+    await subscribing;
+    expect(made.length).toBe(1);
+    vi.useFakeTimers();
+    try {
+      const silent = browser('granted').registration;
+      silent.pushManager.subscribe = () => new Promise(() => {});
+      const outcome = subscribePush(server(KEY), silent).catch(({ code }) => code);
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(await outcome).toBe('push_unavailable');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
