@@ -1,6 +1,6 @@
 # Everything a contributor runs.
 
-.PHONY: test check client web next-demo ten-minutes conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
+.PHONY: test check client web screenshots lighthouse next-demo ten-minutes conformance monkey wander soak simulate mutants fuzz fuzz-corpus serve django-demo cluster-demo cluster-load load bench counts bench-peers bench-peers-full
 
 # Installs what is missing (with apt, as root), then formats, lints and tests. The same command runs in CI.
 test:
@@ -26,6 +26,16 @@ web: client/node_modules
 client/node_modules: client/package-lock.json
 	cd client && npm ci --no-audit --no-fund
 	touch $@
+
+# The pictures of README.md and docs/images, taken anew of the page in web/. The machine needs fonts with emoji (fonts-noto-color-emoji).
+screenshots: client/node_modules
+	cargo build -p pregon
+	cd client && npx vitest run --config demo/vitest.config.ts demo/pictures.test.ts
+
+# Lighthouse, from the network's registry, on the page as a release binary serves it. UPDATE_DOCS=1 writes the scores into docs/page.md.
+lighthouse: client/node_modules
+	cargo build --release -p pregon
+	cd client && PREGON=$(CURDIR)/target/release/pregon npx vitest run --config demo/vitest.config.ts demo/lighthouse.test.ts
 
 # examples/nextjs, built and tried in a browser. UPDATE_DOCS=1 makes its pictures anew.
 next-demo: client/node_modules

@@ -9,7 +9,7 @@ import { client, Demo, PASSWORD } from './support.js';
 
 const example = fileURLToPath(new URL('../../examples/nextjs/', import.meta.url));
 /** Pictures of the example are made anew with UPDATE_DOCS=1. */
-const pictures = () => (process.env.UPDATE_DOCS ? example : demo.folder);
+const pictures = () => (process.env.UPDATE_DOCS ? fileURLToPath(new URL('../../docs/images/', import.meta.url)) : demo.folder);
 let demo: Demo;
 let app: string;
 let url: string;
@@ -72,7 +72,7 @@ it('shows messages and the feed, rendered and live', async () => {
   await two.waitForSelector('article:has-text("One more place") button[aria-pressed=true]');
   // The author's toast.
   await one.waitForSelector('[data-pregon=toasts] >> text=Beto Ruiz');
-  await one.screenshot({ path: join(pictures(), 'feed.png') });
+  await one.screenshot({ path: join(pictures(), 'next-feed.png') });
 
   for (const page of [one, two]) {
     await page.click('text=Messages');
@@ -88,7 +88,7 @@ it('shows messages and the feed, rendered and live', async () => {
   await one.context().setOffline(true);
   await say(one, 'Typed in a tunnel.');
   await one.waitForSelector('li[data-state=sending]');
-  await one.screenshot({ path: join(pictures(), 'chat.png') });
+  await one.screenshot({ path: join(pictures(), 'next-chat.png') });
   await one.context().setOffline(false);
   await two.waitForSelector('li:has-text("Typed in a tunnel.")');
   await one.waitForSelector('li[data-state=sent]:has-text("Typed in a tunnel.")');

@@ -17,6 +17,17 @@ const environment = (more: Record<string, string> = {}) => {
   return { ...rest, NEXT_TELEMETRY_DISABLED: '1', CI: '1', ...more } as Record<string, string>;
 };
 
+/** A new user of a server. Returns the place among its users. */
+export async function register(server: Pregon, username: string, display_name: string): Promise<number> {
+  const body = { email: `${username}@example.com`, username, display_name, password: PASSWORD, password_confirm: PASSWORD };
+  const answer = await fetch(`${server.url}/api/auth/register/`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
+  });
+  const { user, tokens } = (await answer.json()) as any;
+  server.users.push({ id: user.id, username, token: tokens.access });
+  return server.users.length - 1;
+}
+
 export class Demo {
   readonly folder = mkdtempSync(join(tmpdir(), 'pregon-demo-'));
   readonly began = Date.now();
@@ -68,14 +79,8 @@ export class Demo {
     return folder;
   }
 
-  async register(username: string, display_name: string): Promise<any> {
-    const body = { email: `${username}@example.com`, username, display_name, password: PASSWORD, password_confirm: PASSWORD };
-    const answer = await fetch(`${this.server.url}/api/auth/register/`, {
-      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
-    });
-    const { user, tokens } = (await answer.json()) as any;
-    this.server.users.push({ id: user.id, username, token: tokens.access });
-    return this.server.users.length - 1;
+  register(username: string, display_name: string): Promise<number> {
+    return register(this.server, username, display_name);
   }
 
   async page(): Promise<Page> {

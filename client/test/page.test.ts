@@ -22,7 +22,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   // From the sources, which may be newer than the binary.
-  server = await Pregon.start({ PREGON_WEB_DIR: at('../../web') }, { users: 4, rooms: 2 });
+  server = await Pregon.start({ PREGON_WEB_DIR: at('../../web'), PREGON_PUSH_CONTACT: 'mailto:ops@pregon.org' }, { users: 4, rooms: 2 });
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
   const [room] = server.rooms;
   for (const user of [0, 1, 2]) await server.rest(user, 'POST', `/api/messaging/chats/${room!.id}/send_message/`, { content: `hola de ${user}, https://example.com` });
