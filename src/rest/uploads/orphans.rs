@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::ids::MessageId;
 use crate::limits;
+use crate::rest::uploads::labels;
 use crate::rest::uploads::litter::{Left, is_upload};
 use crate::rest::uploads::slots::{self, swept_folders};
 use crate::rest::uploads::upload::MediaDir;
@@ -63,15 +64,23 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
     Ok(())
 }
 
-/// Only one message ever names a message's file, so no other row is checked.
+/// Only one message ever names a message's picture, film or recording, so no other row is checked. The address of a document
+/// may be sent again in any message; the document goes with the one that its label names.
 async fn remove_of_messages(
     store: &dyn Housekeeping,
     media: &MediaDir,
     messages: Vec<MessageId>,
 ) -> Result<(), StoreError> {
     for some in messages.chunks(limits::LITTER_ROWS) {
-        let paths = store.files_of_deleted(some).await?;
-        remove(media, paths.into_iter().filter(|path| is_of_message(path)).collect()).await;
+        let mut paths = store.files_of_deleted(some).await?;
+        paths.retain_mut(|name| {
+            let path = name.rsplit_once("/media/").map(|(_, path)| path.to_owned());
+            *name = path.unwrap_or_else(|| std::mem::take(name));
+            let is_document = name.starts_with(slots::DOCUMENTS);
+            is_of_message(name)
+                && (!is_document || labels::message(&media.root().join(&*name)).is_some_and(|of| some.contains(&of)))
+        });
+        remove(media, paths).await;
     }
     Ok(())
 }
@@ -86,7 +95,12 @@ async fn remove(media: &MediaDir, paths: Vec<String>) {
     let removed = tokio::task::spawn_blocking(move || {
         for path in paths {
             match std::fs::remove_file(root.join(&path)) {
-                Ok(()) => metrics::counter!("pregon_media_removed_total").increment(1),
+                Ok(()) => {
+                    metrics::counter!("pregon_media_removed_total").increment(1);
+                    if path.starts_with(slots::DOCUMENTS) {
+                        labels::remove(&root.join(&path));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => tracing::warn!(%error, path, "an orphaned file could not be removed"),
             }
