@@ -23,7 +23,7 @@ export function problemOf(file) {
   const kind = kindOf(file);
   if (!kind) return t('wrongFile');
   if (file.size === 0 && kind === 'file') return t('fileEmpty');
-  return tooLargeText(file);
+  return tooLargeText(file, 'notTaken');
 }
 
 /** What was dropped or pasted, without folders, which no browser sends. */
