@@ -64,25 +64,33 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
     Ok(())
 }
 
-/// Only one message ever names a message's picture, film or recording, so no other row is checked. The address of a document
-/// may be sent again in any message; the document goes with the one that its label names.
 async fn remove_of_messages(
     store: &dyn Housekeeping,
     media: &MediaDir,
     messages: Vec<MessageId>,
 ) -> Result<(), StoreError> {
     for some in messages.chunks(limits::LITTER_ROWS) {
-        let mut paths = store.files_of_deleted(some).await?;
-        paths.retain_mut(|name| {
-            let path = name.rsplit_once("/media/").map(|(_, path)| path.to_owned());
-            *name = path.unwrap_or_else(|| std::mem::take(name));
-            let is_document = name.starts_with(slots::DOCUMENTS);
-            is_of_message(name)
-                && (!is_document || labels::message(&media.root().join(&*name)).is_some_and(|of| some.contains(&of)))
-        });
-        remove(media, paths).await;
+        let names = store.files_of_deleted(some).await?;
+        remove(media, names.iter().filter_map(|name| own_file(media.root(), some, name)).collect()).await;
     }
     Ok(())
+}
+
+/// The path of a file that goes with these deleted messages; `name` is what one of their columns holds.
+///
+/// Pictures, films and recordings are named by a path that only their message has. A document is named by its address, and
+/// anybody may send any address again: it is a document's, and goes with the message that its label names, or it is nothing.
+fn own_file(root: &Path, messages: &[MessageId], name: &str) -> Option<String> {
+    let Some((_, path)) = name.rsplit_once("/media/") else {
+        return is_of_message(name).then(|| name.to_owned());
+    };
+    let is_document = is_of_message(path) && is_document(path);
+    let is_theirs = is_document && labels::message(&root.join(path)).is_some_and(|message| messages.contains(&message));
+    is_theirs.then(|| path.to_owned())
+}
+
+fn is_document(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(folder, _)| folder == slots::DOCUMENTS)
 }
 
 fn is_of_message(path: &str) -> bool {
@@ -97,7 +105,7 @@ async fn remove(media: &MediaDir, paths: Vec<String>) {
             match std::fs::remove_file(root.join(&path)) {
                 Ok(()) => {
                     metrics::counter!("pregon_media_removed_total").increment(1);
-                    if path.starts_with(slots::DOCUMENTS) {
+                    if is_document(&path) {
                         labels::remove(&root.join(&path));
                     }
                 }
@@ -173,6 +181,28 @@ mod tests {
         assert!(is_of_message(&format!("messages/images/{FILE}")));
         for other in ["posts/images", "messages", "messages/images/..", "../messages/images", ""] {
             assert!(!is_of_message(&format!("{other}/{FILE}")), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_message_gives_no_right_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join(slots::DOCUMENTS)).unwrap();
+        let (own, other) = (MessageId::fresh(), MessageId::fresh());
+        let [picture, document] = [format!("messages/images/{FILE}"), format!("{}/{FILE}", slots::DOCUMENTS)];
+        let address = |path: &str| format!("https://example.com/media/{path}");
+        assert_eq!(own_file(root, &[own], &picture), Some(picture.clone()));
+        assert_eq!(own_file(root, &[own], &address(&document)), None, "it has no label");
+        let label = labels::write(&root.join(&document), "acta.pdf").unwrap();
+        assert_eq!(own_file(root, &[own], &address(&document)), None, "its message is not known");
+        labels::note(label.path(), own).unwrap();
+        for name in [address(&document), format!("/media/{document}")] {
+            assert_eq!(own_file(root, &[other, own], &name), Some(document.clone()));
+            assert_eq!(own_file(root, &[other], &name), None, "another message's");
+        }
+        for name in [address(&picture), address("../messages/files/x"), address(""), String::new()] {
+            assert_eq!(own_file(root, &[own], &name), None, "{name}");
         }
     }
 

@@ -302,42 +302,45 @@ async fn files_go_when_nothing_names_them_any_more() {
     wait_for_files(&server, 0).await;
 }
 
-/// A document's address may be said again in any message. It goes with the message that brought it, and with no other.
+/// Anybody may say the address of any file in a message of their own. A file goes with the message that brought it, and with no
+/// other.
 #[tokio::test]
 async fn a_document_goes_with_its_own_message_alone() {
     let server = Server::builder().seed(2, 1, 2).start().await;
     let room = format!("/api/messaging/chats/{}/", server.fixture.rooms[0].id);
+    let send = format!("{room}send_message/");
     let part = Part::bytes(&b"%PDF-1.7"[..]).file_name("acta.pdf");
-    let form = Form::new().part("file", part);
-    let (status, message) = upload(&server, "POST", &format!("{room}send_message/"), ANA, form).await;
+    let (status, message) = upload(&server, "POST", &send, ANA, Form::new().part("file", part)).await;
     assert_eq!(status, 201, "{message}");
-    let address = &message["file_url"];
-    let again = json!({"message_type": "file", "file_url": address, "file_name": "acta.pdf"});
-    let copy = server.done("POST", &format!("{room}send_message/"), BETO, Some(again)).await;
-    let picture = Form::new().part("image", file(PNG));
-    let (_, beside) = upload(&server, "POST", &format!("{room}send_message/"), BETO, picture).await;
-    let folder = server.media().join("messages/files");
-    let count = || std::fs::read_dir(&folder).unwrap().count();
+    let picture = || Form::new().part("image", file(PNG));
+    let (_, hers) = upload(&server, "POST", &send, ANA, picture()).await;
+    let count = |folder: &str| std::fs::read_dir(server.media().join(folder)).unwrap().count();
+    let wait = async |folder: &str, files: usize| {
+        let began = Instant::now();
+        while count(folder) != files {
+            assert!(began.elapsed() < PATIENCE, "{folder} has {} files", count(folder));
+            tokio::task::yield_now().await;
+        }
+    };
     let delete = async |message: &Value, user: usize| {
         let path = format!("{room}messages/{}/", message["id"].as_str().unwrap());
         server.done("DELETE", &path, user, None).await;
     };
-    // Deletions are worked off in their order: when the picture is gone, the copy was looked at.
-    delete(&copy, BETO).await;
-    delete(&beside, BETO).await;
-    let images = server.media().join("messages/images");
-    let began = Instant::now();
-    while std::fs::read_dir(&images).unwrap().count() > 0 {
-        assert!(began.elapsed() < PATIENCE, "the picture stays");
-        tokio::task::yield_now().await;
+    for address in [&message["file_url"], &hers["image"]] {
+        let copy = json!({"message_type": "file", "file_url": address, "file_name": "acta.pdf"});
+        delete(&server.done("POST", &send, BETO, Some(copy)).await, BETO).await;
     }
-    assert_eq!((fetched(address).await.0, count()), (200, 2), "the document and its label");
+    // Deletions are worked off one batch after the other: the copies were before the second of these.
+    for _ in 0..2 {
+        let (_, beside) = upload(&server, "POST", &send, BETO, picture()).await;
+        delete(&beside, BETO).await;
+        wait("messages/images", 1).await;
+    }
+    assert_eq!((fetched(&hers["image"]).await.0, fetched(&message["file_url"]).await.0), (200, 200));
+    assert_eq!(count("messages/files"), 2, "the document and its label");
     delete(&message, ANA).await;
-    while count() > 0 {
-        assert!(began.elapsed() < PATIENCE, "{} files stay", count());
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(reqwest::get(address.as_str().unwrap()).await.unwrap().status(), 404);
+    wait("messages/files", 0).await;
+    assert_eq!(reqwest::get(message["file_url"].as_str().unwrap()).await.unwrap().status(), 404);
 }
 
 /// The first of two edits reads its picture while the second removes a picture and adds another.
