@@ -1,6 +1,6 @@
 //! Documents in a chat: one person chooses several at once, the other sees what they are and saves one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
@@ -53,7 +53,8 @@ async fn story(server: Server, ana: Tab, beto: Tab, folder: tempfile::TempDir) {
 
     // Two at once, more than are sent at the same time after them.
     let names = ["acta de ayer.pdf", "lista.csv", "uno.txt", "dos.txt", "tres.txt"];
-    let content = |name: &str| if Path::new(name).extension().is_some_and(|of| of == "pdf") { PDF } else { b"a;b" };
+    let content =
+        |name: &str| if Path::new(name).extension().is_some_and(|of| of == "pdf") { PDF } else { &b"a;b"[..] };
     let paths: Vec<String> = names.iter().map(|name| write(name, content(name)).display().to_string()).collect();
     ana.fill("#file", &paths.join("\n")).await;
     assert_eq!(ana.count("[data-testid=context]").await, names.len());
@@ -94,7 +95,7 @@ async fn told(tab: &Tab, text: &str) {
 }
 
 /// A file's content, once the browser has saved it.
-async fn arrived(path: &PathBuf) -> Vec<u8> {
+async fn arrived(path: &Path) -> Vec<u8> {
     let began = Instant::now();
     loop {
         match std::fs::read(path) {

@@ -267,7 +267,7 @@ mod tests {
             ("/", ""),
             ("..", ""),
             (" ..oculto.txt . ", "oculto.txt"),
-            ("dos\r\nl\u{ed}neas\t\u{2028}.txt", "dos l\u{ed}neas .txt"),
+            ("dos\r\nl\u{ed}neas\t\u{2028}.txt", "dos l\u{ed}neas.txt"),
             ("a%0D%0ASet-Cookie: x.txt", "a Set-Cookie: x.txt"),
             ("di%22jo%22.txt", "di\"jo\".txt"),
             ("factura\u{202e}fdp.exe", "facturafdp.exe"),

@@ -30,8 +30,8 @@ fn people(server: &Server) -> [usize; 3] {
 async fn send_parts(server: &Server, user: usize, parts: &[(&[u8], &[u8])]) -> (u16, Value) {
     let mut body = Vec::new();
     for (parameters, content) in parts {
-        let before = [b"--b-b\r\nContent-Disposition: form-data; ", *parameters, b"\r\n\r\n"].concat();
-        body.extend([&before, *content, b"\r\n"].concat());
+        let before = [&b"--b-b\r\nContent-Disposition: form-data; "[..], parameters, b"\r\n\r\n"].concat();
+        body.extend([&before[..], content, b"\r\n"].concat());
     }
     body.extend_from_slice(b"--b-b--\r\n");
     let request = server.client().post(server.http(&send_path(server)));
