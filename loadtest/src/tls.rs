@@ -15,7 +15,8 @@ use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, RootCertStore, SignatureScheme,
+    CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, RootCertStore,
+    SignatureScheme,
 };
 
 /// Tickets that wait to be used, at most.
@@ -99,7 +100,7 @@ pub fn certificate(folder: &Path) -> Result<[PathBuf; 2]> {
 }
 
 fn config(address: SocketAddr, options: &TlsOptions, tickets: Arc<Tickets>) -> Result<ClientConfig> {
-    let provider = Arc::new(crypto::ring::default_provider());
+    let provider = Arc::new(as_browsers_offer());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = match &options.tls_ca {
         Some(file) => builder.with_root_certificates(roots(file)?),
@@ -113,6 +114,14 @@ fn config(address: SocketAddr, options: &TlsOptions, tickets: Arc<Tickets>) -> R
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::store(tickets);
     Ok(config)
+}
+
+/// Cipher suites in the order in which browsers offer them where the processor knows AES: with keys of 128 bits first. The library
+/// begins with 256, and a server does what its clients prefer.
+fn as_browsers_offer() -> CryptoProvider {
+    let mut provider = crypto::ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider
 }
 
 fn roots(file: &Path) -> Result<RootCertStore> {

@@ -38,7 +38,7 @@ pub const SHARD_TLS_HTTP_BYTES_MIN: usize = 1024 * 1024;
 /// Answers to requests without encryption that are under way, on one shard. Full: the connection is closed without one.
 pub const TLS_PLAIN_ANSWERS_MAX: usize = 64;
 /// Bytes of a shard's buffer of sealed records that it keeps between two stretches.
-pub const TLS_SEALED_KEPT_BYTES: usize = 256 * 1024;
+pub const TLS_SEALED_KEPT_BYTES: usize = 1024 * 1024;
 
 /// Tickets are sealed with the key of their hour and taken in that hour and the next one. So a ticket is good for at least so
 /// long, and its client is told so.

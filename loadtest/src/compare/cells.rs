@@ -47,6 +47,8 @@ pub const CELLS: &[Cell] = &[
     cell("w16-all", 1, 1000, window(16, Release::All)),
     // 50,000 deliveries a second.
     cell("open", 1, 1000, rate(50.0)),
+    // A million deliveries a second: a server has to send several messages at once.
+    cell("open-fast", 1, 1000, rate(1000.0)),
     cell("rooms", 1000, 10, together(Release::Sender)),
     cell("rooms-all", 1000, 10, together(Release::All)),
     // 50,000 deliveries a second.
