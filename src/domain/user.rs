@@ -124,6 +124,8 @@ pub struct Person {
     pub is_following: bool,
     /// The viewer and this user have a `friendships` row.
     pub is_friend: bool,
+    /// The viewer has blocked this user.
+    pub is_blocked: bool,
     /// `sent` or `received` if a friend request between the two is open.
     pub friend_request: Option<&'static str>,
 }

@@ -9,7 +9,6 @@ Ends with 1 if a case fails or is not strict. With --include or --exclude the do
 
 import argparse
 import collections
-import fcntl
 import json
 import os
 import pathlib
@@ -21,6 +20,10 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+# Nothing but the build folder is written to.
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parent / "support"))
+from python_environment import environment  # noqa: E402
 # How each row of the document is served: its name, what is set for it, and whether by TLS.
 WAYS = [
     ("epoll", {"PREGON_IO": "epoll"}, False),
@@ -44,17 +47,8 @@ OUTCOMES = ["ok", "informational", "non-strict", "failed", "unimplemented"]
 
 
 def python():
-    """An environment with the suite, made once in the build folder. Tests that need it at the same time wait for one of them."""
-    folder = ROOT / "target" / "autobahn"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"]
-            subprocess.run([folder / "bin" / "python", *install], check=True)
-            (folder / "complete").touch()
-    return folder / "bin" / "python"
+    """The Python of an environment with the suite, which is made once in the build folder."""
+    return environment("autobahn", HERE / "requirements.txt") / "bin" / "python"
 
 
 class Server:

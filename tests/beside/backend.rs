@@ -1,7 +1,6 @@
 //! A real Django beside the server: the fixture project of tests/django on a private MariaDB, its WSGI application on
 //! loopback, and its channel layer in a private Redis.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::python::environment;
 use crate::redis::Redis;
 use crate::support::private::MariaDb;
 use crate::support::{PATIENCE, SECRET, Server, User};
@@ -210,27 +210,9 @@ fn manage(environment: &[(String, String)], arguments: &[&str]) -> Command {
     command
 }
 
-/// The Python interpreter of an environment with the packages that `requirements.txt` pins; created if missing.
+/// The Python interpreter of an environment with the packages that `requirements.txt` pins.
 pub fn python() -> PathBuf {
-    let requirements = std::fs::read_to_string(project().join("requirements.txt")).unwrap();
-    let sum = requirements.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    std::fs::create_dir_all(folder).unwrap();
-    let lock = File::create(folder.join("django.lock")).unwrap();
-    lock.lock().unwrap();
-    let whole = folder.join(format!("django-{sum:08x}"));
-    if !whole.join("complete").exists() {
-        let _ = std::fs::remove_dir_all(&whole);
-        let mut command = Command::new("python3");
-        command.args(["-m", "venv"]).arg(&whole);
-        run(command);
-        let mut command = Command::new(whole.join("bin/python"));
-        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
-        command.arg(project().join("requirements.txt"));
-        run(command);
-        File::create(whole.join("complete")).unwrap();
-    }
-    whole.join("bin/python")
+    environment("django", "tests/django/requirements.txt").join("bin/python")
 }
 
 fn run(mut command: Command) -> String {

@@ -6,6 +6,7 @@ mod django;
 mod nginx;
 mod nodes;
 mod openapi;
+mod python;
 mod redis;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
 #[path = "../support/mod.rs"]

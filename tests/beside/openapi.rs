@@ -1,41 +1,21 @@
 //! The REST API against its own document: schemathesis (PyPI) makes up requests, right and wrong, of every operation, and holds each
 //! answer's status, type and body against what `/api/schema/` says.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::python::environment;
 use crate::support::Server;
 
 /// Made-up requests of each operation, beside those that its schema suggests.
 const REQUESTS: &str = "10";
 
-/// The program, in an environment that is made once in the build folder. Tests that need it at once wait for one of them.
-fn program() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = root.join("target/schemathesis");
-    std::fs::create_dir_all(&folder).unwrap();
-    let lock = File::create(folder.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    if !folder.join("complete").exists() {
-        let run = |program: &Path, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).current_dir(root).output();
-            let output = output.unwrap_or_else(|error| panic!("{}: {error}; tests/run installs it", program.display()));
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        run(Path::new("python3"), &["-m", "venv", "--clear", "target/schemathesis"]);
-        let wanted = ["install", "--quiet", "--disable-pip-version-check", "-r", "tests/openapi/requirements.txt"];
-        run(&folder.join("bin/pip"), &wanted);
-        File::create(folder.join("complete")).unwrap();
-    }
-    folder.join("bin/schemathesis")
-}
-
 /// Requests that are chosen by `only`, as the first user. Returns what the program says of it.
 fn checked(server: &Server, settings: &Path, only: &[&str]) -> String {
-    let mut command = Command::new(program());
+    let mut command =
+        Command::new(environment("schemathesis", "tests/openapi/requirements.txt").join("bin/schemathesis"));
     command.arg("--config-file").arg(settings).args(["run", &server.http("/api/schema/")]);
     command.args(["-H", &format!("Authorization: Bearer {}", server.fixture.users[0].token)]);
     command.args([

@@ -8,6 +8,7 @@ mod feed;
 mod input;
 mod people;
 mod product;
+mod push;
 mod reading;
 #[allow(dead_code, reason = "a part is used here; what nobody uses is found in tests/it")]
 #[path = "../support/mod.rs"]

@@ -183,9 +183,7 @@ pub async fn settings(
     patch.sound_enabled = fields.flag("sound_enabled", &mut faults);
     patch.is_muted = fields.flag("is_muted", &mut faults);
     faults.result()?;
-    if !app.store.change_room_settings(caller.id(), room, patch).await? {
-        return Err(NOT_FOUND);
-    }
+    changed_settings(&app, &caller, room, patch).await?;
     let room = app.store.room(caller.id(), room).await?.ok_or(NOT_FOUND)?;
     let own = room.participants.iter().find(|one| one.user.id == caller.id()).ok_or(NOT_FOUND)?;
     let mut out = Vec::with_capacity(256);
@@ -208,8 +206,14 @@ pub async fn unmute(State(app): State<Arc<App>>, caller: Caller, Path(room): Pat
 
 async fn set_muted(app: &App, caller: &Caller, room: &str, is_muted: bool) -> Result<Response> {
     let patch = SettingsPatch { is_muted: Some(is_muted), ..SettingsPatch::default() };
-    match app.store.change_room_settings(caller.id(), room_id(room)?, patch).await? {
-        true => Ok(Json(json!({"is_muted": is_muted})).into_response()),
+    changed_settings(app, caller, room_id(room)?, patch).await?;
+    Ok(Json(json!({"is_muted": is_muted})).into_response())
+}
+
+/// Changes what a participant has set for a room: all of the settings endpoint, or one of them.
+async fn changed_settings(app: &App, caller: &Caller, room: RoomId, patch: SettingsPatch) -> Result<()> {
+    match app.store.change_room_settings(caller.id(), room, patch).await? {
+        true => Ok(()),
         false => Err(NOT_FOUND),
     }
 }

@@ -58,7 +58,6 @@ pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) ->
         true => None,
         false => Some(app.store.person(caller.id(), user.id).await?.ok_or(NOT_FOUND)?),
     };
-    let is_blocked = user.id != caller.id() && app.store.has_blocked(caller.id(), user.id).await?;
     let mut out = Vec::with_capacity(1024);
     app.presenter.profile(&mut out, user, Some(caller.id()));
     // The profile is already a whole object. Removing its closing brace makes room for six more keys.
@@ -70,7 +69,7 @@ pub async fn profile_response(app: &App, caller: &Caller, user: &UserProfile) ->
         .text("last_name", &user.last_name)
         .flag("is_following", person.as_ref().is_some_and(|person| person.is_following))
         .flag("is_friend", person.as_ref().is_some_and(|person| person.is_friend))
-        .flag("is_blocked", is_blocked)
+        .flag("is_blocked", person.as_ref().is_some_and(|person| person.is_blocked))
         .text_or_null("friend_request_status", person.as_ref().and_then(|person| person.friend_request))
         .close();
     out.extend_from_slice(&more[1..]);

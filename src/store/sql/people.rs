@@ -213,11 +213,6 @@ pub async fn blocked<C: Sql>(view: &mut View<'_, C>, viewer: UserId) -> Result<V
     people(view, viewer, listed, &[&viewer, &limits::BLOCKED_SHOWN_MAX]).await
 }
 
-/// Whether the viewer has blocked this user.
-pub async fn has_blocked<C: Sql>(view: &mut View<'_, C>, viewer: UserId, user: UserId) -> Result<bool, C::Error> {
-    view.is_there("SELECT 1 FROM pregon_blocks WHERE blocker_id = ? AND blocked_id = ?", &[&viewer, &user]).await
-}
-
 /// Whether one of these has blocked the viewer, or the viewer one of them.
 pub async fn is_blocked_among<C: Sql>(
     view: &mut View<'_, C>,
@@ -256,10 +251,11 @@ pub(super) async fn people<C: Sql>(
         "SELECT {}, u.followers_count, u.following_count, u.posts_count, \
          EXISTS (SELECT 1 FROM user_follows WHERE follower_id = ? AND following_id = u.id), \
          EXISTS (SELECT 1 FROM friendships WHERE user1_id = ? AND user2_id = u.id) \
-         OR EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?) FROM users u {listed}",
+         OR EXISTS (SELECT 1 FROM friendships WHERE user1_id = u.id AND user2_id = ?), \
+         EXISTS (SELECT 1 FROM pregon_blocks WHERE blocker_id = ? AND blocked_id = u.id) FROM users u {listed}",
         PROFILE.of(C::DIALECT)
     );
-    let mut all: Vec<&dyn ToColumn> = vec![&viewer, &viewer, &viewer];
+    let mut all: Vec<&dyn ToColumn> = vec![&viewer, &viewer, &viewer, &viewer];
     all.extend(parameters);
     let before = view.caches.profiles.before();
     let mut people = view.rows(&sql, &all, person_of_row).await?;
@@ -282,6 +278,7 @@ fn person_of_row(row: Columns<'_>) -> Result<Person, Unexpected> {
         posts_column: row.count(30)?,
         is_following: row.flag(31)?,
         is_friend: row.flag(32)?,
+        is_blocked: row.flag(33)?,
         friend_request: None,
     })
 }

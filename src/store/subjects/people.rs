@@ -22,8 +22,6 @@ const SLICE_PAUSE: Duration = Duration::from_millis(20);
 pub trait People: Send + Sync + 'static {
     /// Those whom the viewer has blocked, the last one first, at most [`crate::limits::BLOCKED_SHOWN_MAX`].
     async fn blocked(&self, viewer: UserId) -> Result<Vec<Person>, StoreError>;
-    /// Whether the viewer has blocked this user.
-    async fn has_blocked(&self, viewer: UserId, user: UserId) -> Result<bool, StoreError>;
     /// Whether one of these has blocked the viewer, or the viewer one of them.
     async fn is_blocked_among(&self, viewer: UserId, others: Vec<UserId>) -> Result<bool, StoreError>;
     /// Active users whose username, display name, first or last name has words that begin like those of `text`,
@@ -84,10 +82,6 @@ impl<B: Backend> People for B {
 
     async fn blocked(&self, viewer: UserId) -> Result<Vec<Person>, StoreError> {
         self.read(move |view| Box::pin(people::blocked(view, viewer))).await
-    }
-
-    async fn has_blocked(&self, viewer: UserId, user: UserId) -> Result<bool, StoreError> {
-        self.read(move |view| Box::pin(people::has_blocked(view, viewer, user))).await
     }
 
     async fn is_blocked_among(&self, viewer: UserId, others: Vec<UserId>) -> Result<bool, StoreError> {

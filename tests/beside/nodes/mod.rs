@@ -15,6 +15,7 @@ mod partition;
 mod presence;
 mod profiles;
 mod proxy;
+mod push;
 mod replicas;
 mod restarts;
 mod soak;

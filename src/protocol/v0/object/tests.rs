@@ -290,6 +290,7 @@ fn a_person_has_fifteen_keys() {
         posts_column: 6,
         is_following: true,
         is_friend: false,
+        is_blocked: false,
         friend_request: Some("sent"),
     };
     let json = text(|out| presenter(true).person(out, &person));

@@ -69,7 +69,9 @@ impl<D: LaneSql> BatchRows<'_, D> {
 
     /// Whether one of the two has blocked the other.
     pub async fn is_blocked(&mut self, one: UserId, other: UserId) -> Result<bool, D::Error> {
-        Ok(self.has_blocked(one, other).await? || self.has_blocked(other, one).await?)
+        let sql = "SELECT 1 FROM pregon_blocks WHERE (blocker_id = ? AND blocked_id = ?) \
+            OR (blocker_id = ? AND blocked_id = ?) LIMIT 1";
+        self.view.is_there(sql, &[&one, &other, &other, &one]).await
     }
 
     /// The private rooms of two users: one, or more if another program made them.
