@@ -85,7 +85,7 @@ export class ChatView {
     this.element.addEventListener('dragover', (event) => event.preventDefault());
     this.element.addEventListener('drop', (event) => {
       event.preventDefault();
-      this.composer.attach([...event.dataTransfer.files]);
+      this.composer.attachAll(event.dataTransfer);
     });
     // On a touch screen, a tap on a bubble opens what a pointer opens by hovering.
     this.rows.addEventListener('click', (event) => {

@@ -3,14 +3,13 @@
 import { h, isComposing, toast } from './dom.js';
 import { draft, saveDraft } from './drafts.js';
 import { emojiButton } from './emoji_picker.js';
+import { filesOf, problemOf, shownName, sizeText } from './files.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { tooLargeText } from './upload.js';
 import { canRecord, VoiceRecorder } from './voice.js';
 
 const LENGTH_MAX = 2000;
 const COUNTER_FROM = 1800;
-const FILE_KINDS = ['image', 'video', 'audio'];
 
 export class Composer {
   constructor(chat) {
@@ -21,7 +20,7 @@ export class Composer {
     this.text.value = draft(chat.room.id);
     this.counter = h('span', { class: 'counter', id: 'counter', 'aria-live': 'polite' });
     this.sendButton = h('button', { type: 'submit', class: 'icon-button send', id: 'send', 'aria-label': t('send'), title: t('send') }, icon('send'));
-    this.picker = h('input', { type: 'file', id: 'file', accept: 'image/*,video/*,audio/*', multiple: true, hidden: true });
+    this.picker = h('input', { type: 'file', id: 'file', multiple: true, hidden: true });
     const attach = h('button', { type: 'button', class: 'icon-button', id: 'attach', 'aria-label': t('attach'), title: t('attach'), onclick: () => this.picker.click() }, icon('clip'));
     this.context = h('div', { class: 'context', hidden: true });
     this.voice = new VoiceRecorder({ onRecorded: (file) => this.chat.uploads.add(file, ''), onChange: (isRecording) => this.recording(isRecording) });
@@ -45,7 +44,7 @@ export class Composer {
     this.text.addEventListener('paste', (event) => {
       if (event.clipboardData.files.length > 0) {
         event.preventDefault();
-        this.attach([...event.clipboardData.files]);
+        this.attachAll(event.clipboardData);
       }
     });
     this.picker.addEventListener('change', () => {
@@ -125,12 +124,19 @@ export class Composer {
     this.focus();
   }
 
+  /** What was dropped or pasted. */
+  attachAll(transfer) {
+    const { files, hasFolder } = filesOf(transfer);
+    if (hasFolder) toast(t('noFolders'));
+    this.attach(files);
+  }
+
   /** Each file becomes a message of its own. */
   attach(files) {
     for (const file of files) {
-      const problem = FILE_KINDS.includes(file.type.split('/')[0]) ? tooLargeText(file) : t('wrongFile');
+      const problem = problemOf(file);
       if (problem) {
-        toast(files.length > 1 ? `${file.name}: ${problem}` : problem);
+        toast(files.length > 1 ? `${shownName(file.name)}: ${problem}` : problem);
         continue;
       }
       if (this.mode?.kind === 'edit') this.cancel();
@@ -154,8 +160,8 @@ export class Composer {
       lines.push(this.contextLine(icon(kind), title, message.content, t('cancel')));
     }
     for (const one of this.files) {
-      const picture = one.preview ? h('img', { src: one.preview, alt: '' }) : icon('clip');
-      lines.push(this.contextLine(picture, one.file.name, '', t('removeFile'), () => {
+      const picture = one.preview ? h('img', { src: one.preview, alt: '' }) : icon(one.file.type.startsWith('video/') || one.file.type.startsWith('audio/') ? 'clip' : 'document');
+      lines.push(this.contextLine(picture, h('bdi', null, shownName(one.file.name)), sizeText(one.file.size), t('removeFile'), () => {
         this.drop([one]);
         this.drawContext();
         this.resized();

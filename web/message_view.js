@@ -1,6 +1,7 @@
 // One bubble: a stored message, an unconfirmed text, or a file being uploaded.
 
 import { h } from './dom.js';
+import { documentLink, documentParts } from './files.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { avatar, mediaAddress } from './media.js';
@@ -79,7 +80,7 @@ function attachment(message) {
   }
   if (video) parts.push(h('video', { src: video, controls: true, preload: 'metadata', playsinline: true }));
   if (audio) parts.push(h('audio', { src: audio, controls: true, preload: 'metadata' }));
-  if (file) parts.push(h('a', { class: 'file', href: file, target: '_blank', rel: 'noopener noreferrer' }, icon('clip'), message.file_name || t('file')));
+  if (file) parts.push(documentLink(message, file));
   return parts;
 }
 
@@ -118,7 +119,7 @@ export function pendingView(entry, { first, onRetry, onDiscard }) {
 
 export function uploadView(upload, { first, onRetry, onDiscard }) {
   const failed = upload.status === 'failed';
-  const bar = h('progress', { max: 1, value: upload.share, 'aria-label': upload.file.name });
+  const bar = h('progress', { max: 1, value: upload.share, 'aria-label': t('fileProgress', { name: upload.file.name }) });
   upload.onShare = (share) => {
     bar.value = share;
   };
@@ -126,7 +127,7 @@ export function uploadView(upload, { first, onRetry, onDiscard }) {
     h('div', { class: 'column' },
       h('div', { class: 'line' }, h('div', { class: 'bubble' },
         upload.preview ? h('span', { class: 'photo' }, h('img', { src: upload.preview, alt: '' })) : null,
-        upload.preview ? null : h('span', { class: 'text', dir: 'auto' }, upload.file.name),
+        upload.preview ? null : h('span', { class: 'file' }, documentParts(upload.file.name, upload.file.size)),
         upload.caption ? h('span', { class: 'text', dir: 'auto' }, upload.caption) : null,
         failed ? null : bar)),
       failed ? decision(upload.error, onRetry, onDiscard) : decision('', null, onDiscard)));

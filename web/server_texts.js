@@ -30,6 +30,7 @@ const TEXTS = {
   'Cargue una imagen válida. El archivo que ha cargado o no es una imagen o está dañado.': 'This file is no photo, or it is damaged.',
   'El archivo no es un video válido.': 'This file is no video that can be sent.',
   'El archivo no es un audio válido.': 'This file is no audio that can be sent.',
+  'Este tipo de archivo no se puede enviar, o su contenido no corresponde a su nombre. Ponlo en un archivo ZIP y envía ese.': 'This kind of file cannot be sent, or its content does not belong to its name. Put it into a ZIP file and send that.',
   'Esta publicación no permite comentarios.': 'This post takes no comments.',
   'No sigues a este usuario': 'You do not follow this person.',
   'No puedes seguirte a ti mismo': 'You cannot follow yourself.',
@@ -46,7 +47,7 @@ const TEXTS = {
 /** Texts that contain a number. */
 const PATTERNS = [
   [/^Solicitud fue regulada.* (\d+) segundos?\.$/, 'Too many attempts; try again in $1 s.'],
-  [/^El archivo supera el máximo de (\d+) MB\.$/, 'The file is larger than $1 MB.'],
+  [/^El archivo supera el máximo de (\d+) MB\.$/, 'The file is larger than $1 MB. Choose a smaller one.'],
   [/^Asegúrese de que este campo no tenga más de (\d+) caracteres\.$/, 'At most $1 characters.'],
 ];
 

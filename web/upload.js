@@ -118,10 +118,10 @@ function problemOf({ file, kind }, taken) {
   return '';
 }
 
-/** What to say about a file that the server would refuse after its transfer; empty if it is accepted. */
-export function tooLargeText(file) {
+/** What to say about a file that the server would refuse after its transfer, in the text of this key; empty if it is accepted. */
+export function tooLargeText(file, key = 'fileTooLarge') {
   if (file.size <= UPLOAD_BYTES_MAX) return '';
-  return t('fileTooLarge', { size: megabytes(file.size, Math.ceil), max: UPLOAD_BYTES_MAX / MEGABYTE });
+  return t(key, { size: megabytes(file.size, Math.ceil), max: UPLOAD_BYTES_MAX / MEGABYTE });
 }
 
 /** With one decimal; rounded up when it is compared with a limit. */

@@ -62,7 +62,7 @@ impl Form {
             let is_named = !file_name.is_empty();
             match slots.iter().find(|slot| slot.field == name) {
                 Some(slot) if read.files.iter().all(|file| file.slot() != slot) => {
-                    read.files.extend(media.receive(user, slot, is_named, part).await?);
+                    read.files.extend(media.receive(user, slot, &file_name, part).await?);
                 }
                 _ if !is_named && texts.read_bytes(part).await?.is_empty() => {}
                 Some(_) => return Err(Error::field(&name, ONE_FILE)),

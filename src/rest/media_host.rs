@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use crate::rest::app::App;
 
 /// Keys whose values are addresses of files.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "avatar",
     "avatar_url",
     "cover_photo",
@@ -23,6 +23,7 @@ const FILES: [&str; 10] = [
     "image",
     "video",
     "audio",
+    "file_url",
     "thumbnail",
     "media_url",
     "images",

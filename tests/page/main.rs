@@ -3,6 +3,7 @@
 mod absence;
 mod browser;
 mod chat;
+mod documents;
 mod feed;
 mod input;
 mod people;

@@ -9,7 +9,7 @@ pub mod ledger;
 mod limits;
 pub mod private;
 pub mod push;
-mod schema;
+pub mod schema;
 pub mod v1;
 mod wire;
 

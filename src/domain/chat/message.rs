@@ -52,7 +52,7 @@ texts! {
         Video = "video",
         /// A recording that was uploaded.
         Audio = "audio",
-        /// A file somewhere else, by URL.
+        /// A document that was uploaded, or a file somewhere else, by URL.
         File = "file",
         /// An emoji on its own.
         Emoji = "emoji",

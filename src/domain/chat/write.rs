@@ -136,9 +136,9 @@ pub struct NewMessage {
     pub client_id: Option<String>,
     /// Path of a stored upload below the media root, in the column that `message_type` names.
     pub attachment: Option<String>,
-    /// Set for files stored elsewhere.
+    /// The address of a document, uploaded or stored elsewhere.
     pub file_url: String,
-    /// Set for files stored elsewhere.
+    /// Set for documents.
     pub file_name: String,
     /// Bytes.
     pub file_size: Option<u32>,

@@ -150,6 +150,7 @@ fn text_of(message: &Message) -> String {
         MessageType::Image => "📷 Foto",
         MessageType::Video => "🎬 Vídeo",
         MessageType::Audio => "🎤 Audio",
+        MessageType::File if !message.file_name.is_empty() => &format!("📎 {}", message.file_name),
         MessageType::File => "📎 Archivo",
         MessageType::Text | MessageType::Emoji | MessageType::System | MessageType::StoryReply => "Mensaje nuevo",
     };

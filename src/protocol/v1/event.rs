@@ -156,7 +156,7 @@ fn of_message(out: &mut Vec<u8>, presenter: &Presenter, kind: &str, message: &Me
         object.text_within("file_url", &message.file_url, chars::URL).text_within(
             "file_name",
             &message.file_name,
-            chars::URL,
+            chars::FILE_NAME,
         );
         if let Some(bytes) = message.file_size {
             object.number("file_size", u64::from(bytes));

@@ -69,14 +69,17 @@ pub async fn send(
     // Checked before the body is read, so that nobody uploads into a foreign room.
     require_participant(&app, &caller, room).await?;
     let draft = Draft::read(&app.media, caller.id(), request).await?;
-    let (message, file) = draft.finish(&app.media).await?;
+    let (message, file) = draft.finish(&app.media, &app.presenter).await?;
     // In a task of its own, so that a dropped request cannot leave a committed message without its file.
     let store = Arc::clone(&app.store);
     let user = caller.id();
     let written = tokio::spawn(async move {
         let outcome = store.write(user, room, Action::Send(message)).await;
-        if let (Outcome::Committed(_), Some(file)) = (&outcome, file) {
-            file.keep();
+        if let (Outcome::Committed(committed), Some(file)) = (&outcome, file) {
+            match committed.chat() {
+                Some(ChatEvent::Sent(message)) => file.keep_for(message.id).await,
+                _ => file.keep(),
+            }
         }
         outcome
     });

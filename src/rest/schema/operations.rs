@@ -281,7 +281,7 @@ fn messages() -> Vec<Operation> {
             .answers(200, page("Message"))
             .fails(&[400, 404]),
         post("/messaging/chats/{room}/send_message", "Send a message")
-            .takes_files(new, &["image", "video", "audio"])
+            .takes_files(new, &["image", "video", "audio", "file"])
             .answers(201, of("Message"))
             .fails(&[403, 404, 409]),
         post("/messaging/chats/{room}/mark_as_read", "Mark all messages of a room as read")

@@ -1,5 +1,7 @@
 //! `/media/`: serves uploaded files, so that none of them runs as a script or a document.
 
+use std::path::PathBuf;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,7 +9,10 @@ use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
 use crate::rest::answer::CROSS_ORIGIN_RESOURCE_POLICY;
+use crate::rest::uploads::litter::is_upload;
+use crate::rest::uploads::slots::DOCUMENTS;
 use crate::rest::uploads::upload::MediaDir;
+use crate::rest::uploads::{documents, labels};
 
 /// A file that is opened by itself may be shown but may run nothing, whatever it contains. Browsers style the document that
 /// they make around a picture.
@@ -38,6 +43,10 @@ pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
     if hidden || path.ends_with('/') {
         return StatusCode::NOT_FOUND.into_response();
     }
+    let document = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(DOCUMENTS)?.strip_prefix('/'))
+        .map(|file| is_upload(file).then(|| media.root().join(DOCUMENTS).join(file)));
     let mut response = in_ranges(media, request).await;
     let ok = response.status().is_success();
     let headers = response.headers_mut();
@@ -47,9 +56,22 @@ pub async fn serve(media: &MediaDir, request: Request<Body>) -> Response {
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     if ok {
         headers.insert(header::CACHE_CONTROL, CACHE);
-        disarm(headers);
+        match document {
+            Some(place) => save(headers, place).await,
+            None => disarm(headers),
+        }
     }
     response
+}
+
+/// A message's document is saved under the name that it was sent with, whatever it is. `place` is `None` for a file that is
+/// no upload.
+async fn save(headers: &mut HeaderMap, place: Option<PathBuf>) {
+    let named = tokio::task::spawn_blocking(move || labels::name(&place?)).await;
+    let disposition = named.ok().flatten().map(|name| documents::disposition(&name));
+    let nameless = HeaderValue::from_static("attachment");
+    headers.insert(header::CONTENT_DISPOSITION, disposition.unwrap_or(nameless));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
 }
 
 /// The folder may be another program's, with documents and scripts in it. What is neither picture, sound nor video loses its

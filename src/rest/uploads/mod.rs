@@ -3,6 +3,8 @@
 pub mod albums;
 pub mod defaults;
 pub mod disposition;
+mod documents;
+mod labels;
 pub mod limits;
 pub mod litter;
 mod location;

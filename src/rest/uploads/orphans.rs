@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::ids::MessageId;
 use crate::limits;
+use crate::rest::uploads::labels;
 use crate::rest::uploads::litter::{Left, is_upload};
 use crate::rest::uploads::slots::{self, swept_folders};
 use crate::rest::uploads::upload::MediaDir;
@@ -63,17 +64,33 @@ async fn remove_unnamed(store: &dyn Housekeeping, media: &MediaDir, paths: BTree
     Ok(())
 }
 
-/// Only one message ever names a message's file, so no other row is checked.
 async fn remove_of_messages(
     store: &dyn Housekeeping,
     media: &MediaDir,
     messages: Vec<MessageId>,
 ) -> Result<(), StoreError> {
     for some in messages.chunks(limits::LITTER_ROWS) {
-        let paths = store.files_of_deleted(some).await?;
-        remove(media, paths.into_iter().filter(|path| is_of_message(path)).collect()).await;
+        let names = store.files_of_deleted(some).await?;
+        remove(media, names.iter().filter_map(|name| own_file(media.root(), some, name)).collect()).await;
     }
     Ok(())
+}
+
+/// The path of a file that goes with these deleted messages; `name` is what one of their columns holds.
+///
+/// Pictures, films and recordings are named by a path that only their message has. A document is named by its address, and
+/// anybody may send any address again: it is a document's, and goes with the message that its label names, or it is nothing.
+fn own_file(root: &Path, messages: &[MessageId], name: &str) -> Option<String> {
+    let Some((_, path)) = name.rsplit_once("/media/") else {
+        return is_of_message(name).then(|| name.to_owned());
+    };
+    let is_document = is_of_message(path) && is_document(path);
+    let is_theirs = is_document && labels::message(&root.join(path)).is_some_and(|message| messages.contains(&message));
+    is_theirs.then(|| path.to_owned())
+}
+
+fn is_document(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(folder, _)| folder == slots::DOCUMENTS)
 }
 
 fn is_of_message(path: &str) -> bool {
@@ -86,7 +103,12 @@ async fn remove(media: &MediaDir, paths: Vec<String>) {
     let removed = tokio::task::spawn_blocking(move || {
         for path in paths {
             match std::fs::remove_file(root.join(&path)) {
-                Ok(()) => metrics::counter!("pregon_media_removed_total").increment(1),
+                Ok(()) => {
+                    metrics::counter!("pregon_media_removed_total").increment(1);
+                    if is_document(&path) {
+                        labels::remove(&root.join(&path));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => tracing::warn!(%error, path, "an orphaned file could not be removed"),
             }
@@ -159,6 +181,28 @@ mod tests {
         assert!(is_of_message(&format!("messages/images/{FILE}")));
         for other in ["posts/images", "messages", "messages/images/..", "../messages/images", ""] {
             assert!(!is_of_message(&format!("{other}/{FILE}")), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_message_gives_no_right_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join(slots::DOCUMENTS)).unwrap();
+        let (own, other) = (MessageId::fresh(), MessageId::fresh());
+        let [picture, document] = [format!("messages/images/{FILE}"), format!("{}/{FILE}", slots::DOCUMENTS)];
+        let address = |path: &str| format!("https://example.com/media/{path}");
+        assert_eq!(own_file(root, &[own], &picture), Some(picture.clone()));
+        assert_eq!(own_file(root, &[own], &address(&document)), None, "it has no label");
+        let label = labels::write(&root.join(&document), "acta.pdf").unwrap();
+        assert_eq!(own_file(root, &[own], &address(&document)), None, "its message is not known");
+        labels::note(label.path(), own).unwrap();
+        for name in [address(&document), format!("/media/{document}")] {
+            assert_eq!(own_file(root, &[other, own], &name), Some(document.clone()));
+            assert_eq!(own_file(root, &[other], &name), None, "another message's");
+        }
+        for name in [address(&picture), address("../messages/files/x"), address(""), String::new()] {
+            assert_eq!(own_file(root, &[own], &name), None, "{name}");
         }
     }
 

@@ -5,11 +5,15 @@ use axum::http::StatusCode;
 use crate::domain::chat::message::MessageType;
 use crate::limits;
 use crate::rest::error::{Error, Result};
-use crate::rest::uploads::sound;
+use crate::rest::uploads::{documents, sound};
 
 /// The answer to pictures that phones take but most browsers cannot show.
 const HEIC: &str = "Los navegadores no muestran fotos HEIC: conviértela a JPEG y envíala de nuevo (en el iPhone: Ajustes, \
     Cámara, Formatos, Más compatible).";
+
+/// The answer to documents of other kinds.
+const DOCUMENT: &str = "Este tipo de archivo no se puede enviar, o su contenido no corresponde a su nombre. Ponlo en un archivo ZIP y \
+    envía ese.";
 
 /// The kinds of files that may be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub enum Kind {
     Video,
     /// A recording.
     Audio,
+    /// Any other file that may be sent: PDF, text, office files, archives.
+    Document,
 }
 
 impl Kind {
@@ -31,6 +37,7 @@ impl Kind {
             MessageType::Image => Some(Self::Image),
             MessageType::Video => Some(Self::Video),
             MessageType::Audio => Some(Self::Audio),
+            MessageType::File => Some(Self::Document),
             _ => None,
         }
     }
@@ -41,6 +48,7 @@ impl Kind {
             Self::Image | Self::Portrait => MessageType::Image,
             Self::Video => MessageType::Video,
             Self::Audio => MessageType::Audio,
+            Self::Document => MessageType::File,
         }
     }
 
@@ -50,14 +58,18 @@ impl Kind {
             Self::Image | Self::Portrait => "Los mensajes de imagen requieren un archivo de imagen.",
             Self::Video => "Los mensajes de video requieren un archivo de video.",
             Self::Audio => "Los mensajes de audio requieren un archivo de audio.",
+            Self::Document => "Los mensajes de archivo requieren una URL.",
         }
     }
 
-    /// The extension of a file that begins with `head`, if it is of this kind.
+    /// The extension of a file that begins with `head`, if it is of this kind. The clean name counts for documents only.
     ///
     /// Only types that browsers show and that cannot carry a script: no SVG, no HTML. Browsers record sound into WebM
     /// and MP4, whose first bytes do not tell it from film.
-    fn extension(self, head: &[u8]) -> Option<&'static str> {
+    fn extension(self, name: &str, head: &[u8]) -> Option<&'static str> {
+        if self == Self::Document {
+            return documents::extension(name, head);
+        }
         if self == Self::Audio
             && let Some(extension) = sound::extension(head)
         {
@@ -92,6 +104,7 @@ impl Kind {
                 ("video/mp4", "m4a"),
                 ("video/x-matroska", "weba"),
             ],
+            Self::Document => &[],
         };
         known.iter().find(|(mime, _)| *mime == found).map(|(_, extension)| *extension)
     }
@@ -115,7 +128,10 @@ pub const MESSAGE: &[Slot] = &[
     Slot::new("image", Kind::Image, "messages/images"),
     Slot::new("video", Kind::Video, "messages/videos"),
     Slot::new("audio", Kind::Audio, "messages/audios"),
+    Slot::new("file", Kind::Document, DOCUMENTS),
 ];
+/// The folder of messages' documents. What is in it is saved and never shown, whatever its type.
+pub const DOCUMENTS: &str = "messages/files";
 /// Files of posts.
 pub const POST: &[Slot] = &[
     Slot::new("image", Kind::Image, "posts/images"),
@@ -159,12 +175,12 @@ impl Slot {
         Error::hand(StatusCode::PAYLOAD_TOO_LARGE, format!("El archivo supera el máximo de {megabytes} MB."))
     }
 
-    /// The extension of a file that begins with `head`.
+    /// The extension of a file with this clean name that begins with `head`.
     ///
     /// # Errors
     /// 400 for a file of another type.
-    pub fn extension(&self, head: &[u8]) -> Result<&'static str> {
-        let found = self.kind.extension(head);
+    pub fn extension(&self, name: &str, head: &[u8]) -> Result<&'static str> {
+        let found = self.kind.extension(name, head);
         if found.is_none()
             && matches!(self.kind, Kind::Image | Kind::Portrait)
             && infer::get(head).is_some_and(|of| of.mime_type() == "image/heif")
@@ -181,6 +197,7 @@ impl Slot {
             Kind::Portrait => "Tipo de archivo no permitido. Usa JPG, PNG o WebP.",
             Kind::Video => "El archivo no es un video válido.",
             Kind::Audio => "El archivo no es un audio válido.",
+            Kind::Document => DOCUMENT,
         };
         Error::field(self.field, text)
     }
@@ -194,14 +211,14 @@ mod tests {
 
     #[test]
     fn a_type_is_told_by_content() {
-        assert_eq!(Kind::Image.extension(PNG), Some("png"));
-        assert_eq!(Kind::Video.extension(PNG), None);
-        assert_eq!(Kind::Image.extension(b"\xff\xd8\xff\xe0\0\x10JFIF"), Some("jpg"));
-        assert_eq!(Kind::Image.extension(b"GIF89a\x01\0"), Some("gif"));
-        assert_eq!(Kind::Portrait.extension(PNG), Some("png"));
-        assert_eq!(Kind::Portrait.extension(b"GIF89a\x01\0"), None);
-        assert_eq!(Kind::Audio.extension(b"OggS\0\x02\0\0"), Some("ogg"));
-        assert_eq!(Kind::Audio.extension(b"ID3\x04\0\0"), Some("mp3"));
+        assert_eq!(Kind::Image.extension("a.pdf", PNG), Some("png"));
+        assert_eq!(Kind::Video.extension("a.pdf", PNG), None);
+        assert_eq!(Kind::Image.extension("a.pdf", b"\xff\xd8\xff\xe0\0\x10JFIF"), Some("jpg"));
+        assert_eq!(Kind::Image.extension("a.pdf", b"GIF89a\x01\0"), Some("gif"));
+        assert_eq!(Kind::Portrait.extension("a.pdf", PNG), Some("png"));
+        assert_eq!(Kind::Portrait.extension("a.pdf", b"GIF89a\x01\0"), None);
+        assert_eq!(Kind::Audio.extension("a.pdf", b"OggS\0\x02\0\0"), Some("ogg"));
+        assert_eq!(Kind::Audio.extension("a.pdf", b"ID3\x04\0\0"), Some("mp3"));
         for bad in [
             &b"<svg xmlns=\"http://www.w3.org/2000/svg\">"[..],
             b"<?xml version=\"1.0\"?><svg>",
@@ -213,7 +230,7 @@ mod tests {
             b"",
         ] {
             for kind in [Kind::Image, Kind::Portrait, Kind::Video, Kind::Audio] {
-                assert_eq!(kind.extension(bad), None, "{bad:?}");
+                assert_eq!(kind.extension("a.pdf", bad), None, "{bad:?}");
             }
         }
     }

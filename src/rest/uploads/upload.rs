@@ -11,17 +11,17 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use uuid::Uuid;
 
-use crate::ids::UserId;
+use crate::ids::{MessageId, UserId};
 use crate::limits;
 use crate::rest::error::{Error, Result};
 use crate::rest::fields::rejected;
 use crate::rest::uploads::limits::{Pace, Turns};
 use crate::rest::uploads::litter::Litter;
-use crate::rest::uploads::location;
 use crate::rest::uploads::passing::{Passing, WAITING_ROOM};
 use crate::rest::uploads::pictures;
 use crate::rest::uploads::quota::{Hourly, Quota};
 use crate::rest::uploads::slots::{COMMENT, Kind, MESSAGE, POST, PROFILE, ROOM, Slot};
+use crate::rest::uploads::{documents, labels, location};
 
 /// The number of leading bytes that tell a file's type.
 const HEAD_BYTES: usize = 8 * 1024;
@@ -31,6 +31,9 @@ const HEAD_BYTES: usize = 8 * 1024;
 pub struct Incoming {
     slot: &'static Slot,
     extension: &'static str,
+    /// The name under which a document was sent; empty for other kinds.
+    name: String,
+    bytes: usize,
     file: Passing,
 }
 
@@ -46,6 +49,17 @@ impl Incoming {
 pub struct Stored {
     path: String,
     file: Passing,
+    document: Option<Document>,
+}
+
+/// What is known of a stored document beside its content.
+#[derive(Debug)]
+pub struct Document {
+    /// The name under which it was sent, clean.
+    pub name: String,
+    /// Its size.
+    pub bytes: usize,
+    label: Passing,
 }
 
 impl Stored {
@@ -54,9 +68,28 @@ impl Stored {
         &self.path
     }
 
+    /// Name and size, if it is a document.
+    pub fn document(&self) -> Option<&Document> {
+        self.document.as_ref()
+    }
+
     /// The file stays.
     pub fn keep(self) {
         self.file.keep();
+        if let Some(document) = self.document {
+            document.label.keep();
+        }
+    }
+
+    /// The file stays, and goes with this message, which is committed.
+    pub async fn keep_for(self, message: MessageId) {
+        let label = self.document.as_ref().map(|document| document.label.path().to_owned());
+        self.keep();
+        let Some(label) = label else { return };
+        let noted = tokio::task::spawn_blocking(move || labels::note(&label, message)).await;
+        if let Ok(Err(error)) = noted {
+            tracing::warn!(%error, "a document does not know its message; it stays when that is deleted");
+        }
     }
 }
 
@@ -152,8 +185,8 @@ impl MediaDir {
         &self.root
     }
 
-    /// Streams one field of a user's form into the waiting room. `None` if the file has neither name nor content:
-    /// browsers send this for a file input that was left empty.
+    /// Streams one field of a user's form into the waiting room; `file_name` is what the client calls the file. `None` if
+    /// it has neither name nor content: browsers send this for a file input that was left empty.
     ///
     /// # Errors
     /// 400 for a wrong type, 413 for too much, 408 for too slow, 429 if the user's quota or uploads are used up, 503 if the disk is
@@ -162,7 +195,7 @@ impl MediaDir {
         &self,
         user: UserId,
         slot: &'static Slot,
-        is_named: bool,
+        file_name: &str,
         mut field: Field<'_>,
     ) -> Result<Option<Incoming>> {
         let turn = self.turns.take(user)?;
@@ -174,6 +207,7 @@ impl MediaDir {
         let mut writer = BufWriter::with_capacity(256 * 1024, opened);
         let place = path.clone();
         let file = Passing::at(path);
+        let name = documents::clean(file_name);
         let mut head = Vec::new();
         let mut size = 0;
         let mut extension = None;
@@ -194,16 +228,16 @@ impl MediaDir {
             let missing = HEAD_BYTES - head.len().min(HEAD_BYTES);
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
             if extension.is_none() && head.len() == HEAD_BYTES {
-                extension = Some(slot.extension(&head)?);
+                extension = Some(slot.extension(&name, &head)?);
             }
             writer.write_all(&piece).await.map_err(disk)?;
         }
-        if size == 0 && !is_named {
+        if size == 0 && file_name.is_empty() {
             return Ok(None);
         }
         let extension = match extension {
             Some(extension) => extension,
-            None => slot.extension(&head)?,
+            None => slot.extension(&name, &head)?,
         };
         writer.flush().await.map_err(disk)?;
         let whole = writer.into_inner().into_std().await;
@@ -219,7 +253,8 @@ impl MediaDir {
         if slot.kind == Kind::Image && !pictures::is_showable(place).await {
             return Err(Error::field(slot.field, pictures::TOO_LARGE));
         }
-        Ok(Some(Incoming { slot, extension, file }))
+        let name = if slot.kind == Kind::Document { documents::named(name, extension) } else { String::new() };
+        Ok(Some(Incoming { slot, extension, name, bytes: size, file }))
     }
 
     /// Moves a complete file to its place and syncs it to disk.
@@ -239,9 +274,14 @@ impl MediaDir {
 
 fn move_to(incoming: Incoming, folder: &Path, name: &str, path: String) -> io::Result<Stored> {
     let place = folder.join(name);
-    std::fs::rename(incoming.file.path(), &place)?;
-    incoming.file.keep();
-    let stored = Stored { path, file: Passing::at(place) };
+    let Incoming { slot, name, bytes, file, .. } = incoming;
+    let document = match slot.kind {
+        Kind::Document => Some(Document { label: labels::write(&place, &name)?, name, bytes }),
+        _ => None,
+    };
+    std::fs::rename(file.path(), &place)?;
+    file.keep();
+    let stored = Stored { path, file: Passing::at(place), document };
     // A new name is only durable once its folder is synced.
     std::fs::File::open(folder)?.sync_all()?;
     Ok(stored)
@@ -267,7 +307,13 @@ mod tests {
         let incoming = |name: &str| {
             let path = media.root().join(WAITING_ROOM).join(name);
             std::fs::write(&path, PNG).unwrap();
-            Incoming { slot: &MESSAGE[0], extension: "png", file: Passing::at(path) }
+            Incoming {
+                slot: &MESSAGE[0],
+                extension: "png",
+                name: String::new(),
+                bytes: PNG.len(),
+                file: Passing::at(path),
+            }
         };
         let kept = media.store(incoming("a")).await.unwrap();
         let place = media.root().join(kept.path());
@@ -296,7 +342,13 @@ mod tests {
         for number in 0..50 {
             let path = media.root().join(WAITING_ROOM).join(number.to_string());
             std::fs::write(&path, PNG).unwrap();
-            let incoming = Incoming { slot: &MESSAGE[0], extension: "png", file: Passing::at(path) };
+            let incoming = Incoming {
+                slot: &MESSAGE[0],
+                extension: "png",
+                name: String::new(),
+                bytes: PNG.len(),
+                file: Passing::at(path),
+            };
             let mut stored = Box::pin(media.store(incoming));
             tokio::select! {
                 biased;

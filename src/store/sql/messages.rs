@@ -91,13 +91,17 @@ pub async fn head<C: Sql>(
     .await
 }
 
-/// The paths of the files of those of the messages that are deleted.
+/// The files of those of the messages that are deleted: paths, and the addresses of documents.
 pub async fn files_of_deleted<C: Sql>(view: &mut View<'_, C>, messages: &[MessageId]) -> Result<Vec<String>, C::Error> {
     let mut found = Vec::new();
     for keys in messages.chunks(KEYS_MAX).map(padded) {
-        let sql =
-            format!("SELECT image, video, audio FROM messages WHERE is_deleted = 1 AND id IN ({})", marks(keys.len()));
-        let read = |row: Columns<'_>| Ok([row.optional_text(0)?, row.optional_text(1)?, row.optional_text(2)?]);
+        let sql = format!(
+            "SELECT image, video, audio, file_url FROM messages WHERE is_deleted = 1 AND id IN ({})",
+            marks(keys.len())
+        );
+        let read = |row: Columns<'_>| {
+            Ok([row.optional_text(0)?, row.optional_text(1)?, row.optional_text(2)?, row.optional_text(3)?])
+        };
         let rows = view.rows(&sql, &each(&keys).collect::<Vec<_>>(), read).await?;
         found.extend(rows.into_iter().flatten().flatten());
     }

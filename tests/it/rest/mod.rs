@@ -6,6 +6,7 @@ mod blocks;
 mod bodies;
 mod chat;
 mod consent;
+mod documents;
 mod groups;
 mod headers;
 mod injection;

@@ -302,6 +302,47 @@ async fn files_go_when_nothing_names_them_any_more() {
     wait_for_files(&server, 0).await;
 }
 
+/// Anybody may say the address of any file in a message of their own. A file goes with the message that brought it, and with no
+/// other.
+#[tokio::test]
+async fn a_document_goes_with_its_own_message_alone() {
+    let server = Server::builder().seed(2, 1, 2).start().await;
+    let room = format!("/api/messaging/chats/{}/", server.fixture.rooms[0].id);
+    let send = format!("{room}send_message/");
+    let part = Part::bytes(&b"%PDF-1.7"[..]).file_name("acta.pdf");
+    let (status, message) = upload(&server, "POST", &send, ANA, Form::new().part("file", part)).await;
+    assert_eq!(status, 201, "{message}");
+    let picture = || Form::new().part("image", file(PNG));
+    let (_, hers) = upload(&server, "POST", &send, ANA, picture()).await;
+    let count = |folder: &str| std::fs::read_dir(server.media().join(folder)).unwrap().count();
+    let wait = async |folder: &str, files: usize| {
+        let began = Instant::now();
+        while count(folder) != files {
+            assert!(began.elapsed() < PATIENCE, "{folder} has {} files", count(folder));
+            tokio::task::yield_now().await;
+        }
+    };
+    let delete = async |message: &Value, user: usize| {
+        let path = format!("{room}messages/{}/", message["id"].as_str().unwrap());
+        server.done("DELETE", &path, user, None).await;
+    };
+    for address in [&message["file_url"], &hers["image"]] {
+        let copy = json!({"message_type": "file", "file_url": address, "file_name": "acta.pdf"});
+        delete(&server.done("POST", &send, BETO, Some(copy)).await, BETO).await;
+    }
+    // Deletions are worked off one batch after the other: the copies were before the second of these.
+    for _ in 0..2 {
+        let (_, beside) = upload(&server, "POST", &send, BETO, picture()).await;
+        delete(&beside, BETO).await;
+        wait("messages/images", 1).await;
+    }
+    assert_eq!((fetched(&hers["image"]).await.0, fetched(&message["file_url"]).await.0), (200, 200));
+    assert_eq!(count("messages/files"), 2, "the document and its label");
+    delete(&message, ANA).await;
+    wait("messages/files", 0).await;
+    assert_eq!(reqwest::get(message["file_url"].as_str().unwrap()).await.unwrap().status(), 404);
+}
+
 /// The first of two edits reads its picture while the second removes a picture and adds another.
 #[tokio::test]
 async fn parallel_edits_neither_lose_a_picture_nor_bring_one_back() {
