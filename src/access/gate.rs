@@ -12,6 +12,7 @@ use crate::access::lifecycle::{Lifecycle, Phase};
 use crate::access::newcomers::Newcomers;
 use crate::access::origin::{Hosts, Rules};
 use crate::access::reconnects::{Pass, Reconnects};
+use crate::access::signature_checks::SignatureChecks;
 use crate::access::sockets::Sockets;
 use crate::access::token::{Access, Tokens};
 use crate::clock::Timestamp;
@@ -55,6 +56,7 @@ pub(crate) struct Door {
     pub sockets: Arc<Sockets>,
     pub newcomers: Newcomers,
     pub bad_tokens: Arc<BadTokens>,
+    pub signature_checks: SignatureChecks,
     /// Proxies whose word on a client's address is believed.
     pub trusted_proxies: Vec<Network>,
     /// There is a socket that sends back what comes.
@@ -136,7 +138,8 @@ impl Gate for Door {
     fn admit(&self, handshake: &Handshake<'_>) -> Verdict {
         let Handshake { wanted, token, peer, headers, .. } = *handshake;
         let Some(token) = token else { return Verdict::Now(Err(denied(wanted, NO_TOKEN))) };
-        let shown = self.bad_tokens.shown(self.client(peer, headers), token);
+        let client = self.client(peer, headers);
+        let shown = self.bad_tokens.shown(client, token);
         if self.bad_tokens.are_barred(shown, Instant::now(), || self.is_good(token)) {
             return Verdict::Now(Err(Denied::Status(403, BARRED)));
         }
@@ -148,7 +151,7 @@ impl Gate for Door {
                 bad_tokens.refused(shown, Instant::now());
             }
         };
-        match self.judged(wanted, token) {
+        match self.judged(wanted, token, client) {
             Verdict::Now(admission) => {
                 note(&admission);
                 Verdict::Now(admission)
@@ -187,23 +190,51 @@ impl Gate for Door {
 }
 
 impl Door {
-    /// It is signed by one of our keys and not over.
+    /// It is signed by one of our keys and not over; or it takes long to find out, and is judged as if nobody had said a word of it.
     fn is_good(&self, token: &str) -> bool {
-        self.tokens.verify_access(token, Timestamp::now()).is_ok()
+        self.signature_checks.are_for(token) || self.tokens.verify_access(token, Timestamp::now()).is_ok()
     }
 
     /// Judges a token that is not barred.
-    fn judged(&self, wanted: Wanted, token: &str) -> Verdict {
-        let Ok(access) = self.tokens.verify_access(token, Timestamp::now()) else {
-            return Verdict::Now(Err(denied(wanted, BAD_TOKEN)));
-        };
+    fn judged(&self, wanted: Wanted, token: &str, client: IpAddr) -> Verdict {
         let judge = Judge { store: self.store.clone(), terms: self.terms };
+        let entrance = Entrance { judge, reconnects: self.reconnects.clone(), lifecycle: self.lifecycle.clone() };
+        if !self.signature_checks.are_for(token) {
+            return match self.tokens.verify_access(token, Timestamp::now()) {
+                Ok(access) => entrance.enter(wanted, access),
+                Err(_) => Verdict::Now(Err(denied(wanted, BAD_TOKEN))),
+            };
+        }
+        let checked = self.signature_checks.check(client, token);
+        Verdict::Later(Box::pin(async move {
+            match checked.await {
+                Some(Ok(access)) => match entrance.enter(wanted, access) {
+                    Verdict::Now(admission) => admission,
+                    Verdict::Later(admission) => admission.await,
+                },
+                Some(Err(_)) => Err(denied(wanted, BAD_TOKEN)),
+                None => Err(Denied::Status(503, "signatures")),
+            }
+        }))
+    }
+}
+
+/// Where those come in whose token is good.
+struct Entrance {
+    judge: Judge,
+    reconnects: Reconnects,
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl Entrance {
+    fn enter(self, wanted: Wanted, access: Access) -> Verdict {
+        let Self { judge, reconnects, lifecycle } = self;
         let topic = match wanted {
             Wanted::Chat(room) => Topic::Room(room),
             Wanted::Post(post) => Topic::Post(post),
             Wanted::Feed | Wanted::Notifications => return judge.admit(access, wanted),
         };
-        let held = match self.reconnects.pass(access.user, topic) {
+        let held = match reconnects.pass(access.user, topic) {
             Pass::Now => return judge.admit(access, wanted),
             Pass::Never => {
                 telemetry::limit_hit("handshakes that wait", access.user);
@@ -211,7 +242,6 @@ impl Door {
             }
             Pass::Later(held) => held,
         };
-        let lifecycle = self.lifecycle.clone();
         Verdict::Later(Box::pin(async move {
             tokio::select! {
                 has_turn = held.turn() => if !has_turn {

@@ -2,7 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use ring::agreement;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
 use ring::signature::{
@@ -197,6 +199,19 @@ fn curve(algorithm: Algorithm) -> (&'static EcdsaSigningAlgorithm, usize) {
     }
 }
 
+/// What to do about a public key that is none.
+const MEND: &str = "copy the key again from where it was made, or have a new one made (pregon keys add)";
+
+/// Is a point on its curve? A key that is not checks nothing, and nobody would hear of it (RFC 7518 §6.2.2 leaves it to the reader;
+/// SEC 1 §3.2.2.1 says how).
+fn is_on_curve(algorithm: Algorithm, point: &[u8]) -> Result<bool, String> {
+    let curve = if algorithm == Algorithm::ES384 { &agreement::ECDH_P384 } else { &agreement::ECDH_P256 };
+    // ring looks at a public key in full where two agree on a secret; the secret is of no use here.
+    let own = agreement::EphemeralPrivateKey::generate(curve, &SystemRandom::new())
+        .map_err(|_| "it could not be checked, for the system gives no random numbers: try again".to_owned())?;
+    Ok(agreement::agree_ephemeral(own, &agreement::UnparsedPublicKey::new(curve, point), |_| ()).is_ok())
+}
+
 fn elliptic(jwk: &Jwk, algorithm: Algorithm) -> Result<Halves, String> {
     let (how, length) = curve(algorithm);
     let part = |name, text: &Option<String>| sized(name, text.as_ref(), length);
@@ -210,6 +225,9 @@ fn elliptic(jwk: &Jwk, algorithm: Algorithm) -> Result<Halves, String> {
             Some(SigningKey::ecdsa(algorithm, pair))
         }
     };
+    if !is_on_curve(algorithm, &point)? {
+        return Err(format!("its x and y are no point of its curve: {MEND}"));
+    }
     Ok((DecodingKey::from_ec_der(&point), signs))
 }
 
@@ -225,6 +243,11 @@ fn edwards(jwk: &Jwk) -> Result<Halves, String> {
             Some(SigningKey::ed25519(pair))
         }
     };
+    // RFC 8032 §5.1.3. Points of a small order are refused, too: almost anything would be a signature of theirs.
+    let point = CompressedEdwardsY::from_slice(&public).ok().and_then(|point| point.decompress());
+    if point.is_none_or(|point| point.is_small_order()) {
+        return Err(format!("its x is no public key of its curve: {MEND}"));
+    }
     Ok((DecodingKey::from_ed_der(&public), signs))
 }
 

@@ -16,5 +16,6 @@ pub mod origin;
 pub mod password;
 pub mod rate;
 pub(crate) mod reconnects;
+pub(crate) mod signature_checks;
 pub(crate) mod sockets;
 pub mod token;

@@ -73,7 +73,7 @@ impl Newcomers {
         Self(is_on.then(counted))
     }
 
-    /// How long the next connection must wait; `None` if it may be accepted now, and is counted.
+    /// How long a connection that [`Self::connected`] let in must wait; `None` if it may be served now, and is counted.
     pub fn accept_after(&self) -> Option<Duration> {
         let not_until = self.0.as_ref()?.accepts.check().err()?;
         telemetry::limit_hit(ACCEPTS, "-");

@@ -15,6 +15,7 @@ use crate::limits::{
 };
 
 /// The rate of handshakes; `None` when it is unlimited.
+#[derive(Clone)]
 pub(crate) struct Reconnects(Option<Arc<Turnstiles>>);
 
 struct Turnstiles {

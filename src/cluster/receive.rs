@@ -214,6 +214,7 @@ impl Listener {
             Bell::LoginsEnded => (self.logins_ended)(),
             Bell::Profile(user) => (self.profile_changed)(user),
             Bell::Barred(key) => (self.barred)(key),
+            Bell::BarredAll(keys) => keys.into_iter().for_each(|key| (self.barred)(key)),
             Bell::Ask { id, name, ask } if name.as_deref().is_none_or(|name| *name == *self.name) => {
                 self.others.asked(id, *ask, &self.answer);
             }

@@ -1,7 +1,7 @@
 //! Appends this node's events to the bus and rings its bells. Nobody waits for it: what cannot be appended is read from the
 //! log by the others.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use crate::domain::event::Committed;
 use crate::domain::user::Account;
 use crate::engine::shard::port::{Elsewhere, Except, Publication};
 use crate::ids::{PARTITIONS, RoomId, UserId};
-use crate::limits::{BUS_BATCH_MAX, BUS_WAITING_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
+use crate::limits::{BARS_WAITING_MAX, BUS_BATCH_MAX, BUS_WAITING_MAX, NODE_BEAT_EVERY, ROSTER_EVERY};
 
 enum Outgoing {
     Event(Arc<Committed>),
@@ -41,14 +41,40 @@ impl Outgoing {
 pub struct Outbox {
     queue: mpsc::Sender<Outgoing>,
     own: Arc<Own>,
+    bars: Arc<Bars>,
 }
 
 /// Where they come out.
-pub(super) struct Queue(mpsc::Receiver<Outgoing>);
+pub(super) struct Queue {
+    waiting: mpsc::Receiver<Outgoing>,
+    bars: Arc<Bars>,
+}
 
 pub(super) fn queue() -> (Outbox, Queue) {
-    let (sender, receiver) = mpsc::channel(BUS_WAITING_MAX);
-    (Outbox { queue: sender, own: Arc::default() }, Queue(receiver))
+    let (queue, waiting) = mpsc::channel(BUS_WAITING_MAX);
+    let bars = Arc::<Bars>::default();
+    (Outbox { queue, own: Arc::default(), bars: Arc::clone(&bars) }, Queue { waiting, bars })
+}
+
+/// Clients with tokens that were refused too often since the last beat. Whoever tries many tokens brings many of them, and they
+/// must not take the place of events.
+#[derive(Debug, Default)]
+struct Bars(Mutex<Vec<u64>>);
+
+impl Bars {
+    /// False if too many wait.
+    fn add(&self, key: u64) -> bool {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = waiting.len() < BARS_WAITING_MAX;
+        if has_room {
+            waiting.push(key);
+        }
+        has_room
+    }
+
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Outbox {
@@ -71,9 +97,12 @@ impl Outbox {
         self.ring(Outgoing::Bell(Bell::Profile(user)));
     }
 
-    /// A token was refused here too often to a client.
+    /// A token was refused here too often to a client. The next beat names all of them. Never blocks; if too many wait, the others
+    /// are not told.
     pub fn barred(&self, key: u64) {
-        self.ring(Outgoing::Bell(Bell::Barred(key)));
+        if !self.bars.add(key) {
+            metrics::counter!("pregon_bus_dropped_total", "what" => "bar").increment(1);
+        }
     }
 
     /// Who has sockets here.
@@ -180,7 +209,7 @@ impl Sender {
         let mut batch = Vec::new();
         loop {
             tokio::select! {
-                count = self.queue.0.recv_many(&mut batch, BUS_BATCH_MAX) => {
+                count = self.queue.waiting.recv_many(&mut batch, BUS_BATCH_MAX) => {
                     if count == 0 {
                         return Ok(());
                     }
@@ -210,7 +239,7 @@ impl Sender {
     /// Sends what waits.
     #[cfg(test)]
     pub async fn append_waiting(&mut self, writer: &mut dyn Writer) -> Result<(), BusError> {
-        let batch: Vec<_> = std::iter::from_fn(|| self.queue.0.try_recv().ok()).take(BUS_BATCH_MAX).collect();
+        let batch: Vec<_> = std::iter::from_fn(|| self.queue.waiting.try_recv().ok()).take(BUS_BATCH_MAX).collect();
         self.append(writer, batch).await
     }
 
@@ -223,6 +252,10 @@ impl Sender {
             self.state.told_roster = Some(moment);
             self.state.round += 1;
             bells.extend(self.own.tell(self.state.round).into_iter().map(|bell| self.rung(bell, &[])));
+        }
+        let bars = self.queue.bars.take();
+        if !bars.is_empty() && self.peers.are_there() {
+            bells.push(self.rung(Bell::BarredAll(bars), &[]));
         }
         writer.ring(&bells).await?;
         if let Some(since) = self.state.lost_since.take() {
@@ -239,7 +272,7 @@ impl Sender {
     }
 
     async fn say_farewell(&mut self, writer: &mut dyn Writer) -> Result<(), BusError> {
-        let batch: Vec<_> = std::iter::from_fn(|| self.queue.0.try_recv().ok()).collect();
+        let batch: Vec<_> = std::iter::from_fn(|| self.queue.waiting.try_recv().ok()).collect();
         self.send(writer, &batch).await?;
         writer.ring(&[self.rung(Bell::Gone, &[])]).await
     }
@@ -252,10 +285,11 @@ impl Sender {
         if !std::mem::replace(&mut self.state.has_failed, true) {
             tracing::error!(%error, "Redis is away: other nodes read this one's events from the database until it is back");
         }
-        while let Ok(outgoing) = self.queue.0.try_recv() {
+        while let Ok(outgoing) = self.queue.waiting.try_recv() {
             note_loss(&outgoing, &mut self.state.lost_since);
             self.own.told(usize::from(outgoing.is_change()));
         }
+        drop(self.queue.bars.take());
     }
 
     async fn send(&self, writer: &mut dyn Writer, batch: &[Outgoing]) -> Result<(), BusError> {
@@ -305,5 +339,87 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 fn note_loss(outgoing: &Outgoing, lost_since: &mut Option<Timestamp>) {
     if let Outgoing::Event(event) = outgoing {
         *lost_since = Some(lost_since.map_or(event.at, |since| since.min(event.at)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::bus::{Listener, Reader};
+
+    /// Nobody reads, and all that is rung is kept.
+    #[derive(Default, Clone)]
+    struct Rang(Arc<Mutex<Vec<Bytes>>>);
+
+    #[async_trait::async_trait]
+    impl Bus for Rang {
+        async fn writer(&self) -> Result<Box<dyn Writer>, BusError> {
+            Ok(Box::new(self.clone()))
+        }
+        async fn reader(&self) -> Result<Box<dyn Reader>, BusError> {
+            Err(BusError("none".into()))
+        }
+        async fn listener(&self) -> Result<Box<dyn Listener>, BusError> {
+            Err(BusError("none".into()))
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Writer for Rang {
+        async fn append(&mut self, _: &[(usize, Bytes)]) -> Result<(), BusError> {
+            Ok(())
+        }
+        async fn ring(&mut self, bells: &[Bytes]) -> Result<(), BusError> {
+            self.0.lock().unwrap().extend_from_slice(bells);
+            Ok(())
+        }
+    }
+
+    impl Rang {
+        /// Who was barred, bell by bell.
+        fn bars(&self) -> Vec<Vec<u64>> {
+            let rung = std::mem::take(&mut *self.0.lock().unwrap());
+            let bells = rung.iter().map(|bell| Rung::read(bell).unwrap().0.bell);
+            let bars = bells.filter_map(|bell| match bell {
+                Bell::Barred(key) => Some(vec![key]),
+                Bell::BarredAll(keys) => Some(keys),
+                _ => None,
+            });
+            bars.collect()
+        }
+    }
+
+    /// Whoever tries many tokens has many barred at once.
+    #[tokio::test]
+    async fn who_is_barred_is_told_in_one_bell_with_the_next_beat() {
+        let (rang, (outbox, queue)) = (Rang::default(), queue());
+        let about: SayAbout = Arc::new(|| About { name: "".into(), sessions: 0, is_draining: false, roster: None });
+        let peers = Arc::<Peers>::default();
+        let mut sender = Sender {
+            bus: Arc::new(rang.clone()),
+            node: NodeId(uuid::Uuid::now_v7()),
+            link: Arc::default(),
+            peers: Arc::clone(&peers),
+            own: outbox.own().clone(),
+            about,
+            queue,
+            clocks: Clocks::default(),
+            state: State::new(),
+        };
+        let mut writer = sender.connect().await.unwrap();
+        outbox.barred(1);
+        sender.beat(&mut *writer).await.unwrap();
+        assert_eq!(rang.bars(), [[0_u64; 0]; 0], "nobody is there");
+        peers.heard(NodeId(uuid::Uuid::now_v7()), Instant::now());
+        let many: Vec<u64> = (0..=BARS_WAITING_MAX as u64).collect();
+        many.iter().for_each(|key| outbox.barred(*key));
+        sender.append_waiting(&mut *writer).await.unwrap();
+        sender.beat(&mut *writer).await.unwrap();
+        assert_eq!(rang.bars(), [&many[..BARS_WAITING_MAX]], "once, and no more than may wait");
+        sender.beat(&mut *writer).await.unwrap();
+        outbox.barred(2);
+        sender.failed(&BusError("away".into()));
+        sender.beat(&mut *writer).await.unwrap();
+        assert_eq!(rang.bars(), [[0_u64; 0]; 0], "what was lost with Redis is not told late");
     }
 }

@@ -68,8 +68,10 @@ pub enum Bell {
     LoginsEnded,
     /// A user's profile was changed.
     Profile(UserId),
-    /// A token was refused too often to a client: a hash of both.
+    /// A token was refused too often to a client: a hash of both. Nodes of an older version ring so.
     Barred(u64),
+    /// The same of several clients with tokens.
+    BarredAll(Vec<u64>),
     /// An operator asks something.
     Ask {
         /// The question's own name.

@@ -28,6 +28,11 @@ impl Part {
     pub fn new(events: Vec<Arc<Committed>>, told: Arc<Told>) -> Self {
         Self { events, told, gap: None }
     }
+
+    /// Everything up to this place of a topic is given up.
+    pub fn gap(topic: Topic, upto: Cursor) -> Self {
+        Self { gap: Some((topic, upto)), ..Self::new(Vec::new(), Arc::new(Told::new(|| ()))) }
+    }
 }
 
 /// A batch's place in a topic.

@@ -387,9 +387,11 @@ impl Body {
                 self.tell_now(ready);
             }
             Job::Look(heads, reach) => {
+                let mut ready = Vec::new();
                 if let Some(others) = &mut self.others {
-                    others.sequence.look(&heads, reach, now);
+                    others.sequence.look(&heads, reach, now, &mut ready);
                 }
+                self.tell_now(ready);
             }
             Job::Begin(heads) => {
                 if let Some(others) = &mut self.others {

@@ -5,7 +5,7 @@
 //!
 //! Of a topic that was silent for long nothing is remembered. Its next event says when the one before it happened: if that
 //! was long ago and the log was read since, the event is next; otherwise the log is asked, because the one before may still be on
-//! its way, or nobody told it.
+//! its way, or nobody told it. While the log cannot be read nothing is forgotten, up to [`SEQUENCE_TOPICS_MAX`] topics.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,7 +16,9 @@ use crate::clock::Timestamp;
 use crate::domain::event::{Committed, Cursor};
 use crate::fanout::places::Part;
 use crate::ids::{PARTITIONS, Topic};
-use crate::limits::{HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, LOOK_EVERY, SEQUENCE_MEMORY};
+use crate::limits::{
+    HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, LOOK_EVERY, SEQUENCE_MEMORY, SEQUENCE_TOPICS_MAX,
+};
 use crate::store::{Head, Missing, Told};
 
 /// What has happened in one partition since this was last counted.
@@ -30,6 +32,8 @@ pub(super) struct Counts {
     pub fills: u64,
     /// Events that the log did not have any more.
     pub lost: u64,
+    /// Topics that were forgotten too early.
+    pub forgotten: u64,
     /// Events that wait, more or fewer than before.
     pub held: i64,
 }
@@ -51,6 +55,8 @@ pub(super) struct Sequence {
     looked: Reach,
     /// When it was, if there was one.
     looked_at: Option<Instant>,
+    /// Since then topics were forgotten too early.
+    has_forgotten: bool,
 }
 
 /// What a look at the log has read: the places of all topics in which something was committed in this time.
@@ -91,7 +97,7 @@ impl Sequence {
         let counts = Default::default();
         let (topics, silent, holes) = (HashMap::new(), VecDeque::new(), Vec::new());
         let looked = Reach { since: began, until: began };
-        Self { topics, silent, holes, held: 0, began, looked, looked_at: None, counts }
+        Self { topics, silent, holes, held: 0, began, looked, looked_at: None, has_forgotten: false, counts }
     }
 
     /// Takes notice of where topics were when this process began, or a little later. In all others nothing had happened for
@@ -113,6 +119,7 @@ impl Sequence {
             self.take(event, &part.told, now, ready);
         }
         self.forget_silent();
+        self.forget_too_many();
     }
 
     /// Takes what the log answered; `None` if it could not be read. What the log does not have is given up.
@@ -155,18 +162,27 @@ impl Sequence {
     }
 
     /// Takes notice of all topics in which the log has events of this time, and up to which places. What has not come and does not
-    /// come soon is read.
-    pub fn look(&mut self, heads: &[Head], reach: Reach, now: Instant) {
+    /// come soon is read. Where topics were forgotten too early, nobody knows what was told of those that are not known: a gap is added
+    /// to `ready` instead.
+    pub fn look(&mut self, heads: &[Head], reach: Reach, now: Instant, ready: &mut Vec<Part>) {
         self.looked = Reach { since: reach.since.max(self.began), until: reach.until };
         self.looked_at = Some(now);
-        heads.iter().for_each(|head| self.look_at(*head, now));
+        heads.iter().for_each(|head| self.look_at(*head, now, ready));
+        self.has_forgotten = false;
         self.forget_silent();
+        self.forget_too_many();
     }
 
-    fn look_at(&mut self, Head { topic, cursor }: Head, now: Instant) {
+    fn look_at(&mut self, Head { topic, cursor }: Head, now: Instant, ready: &mut Vec<Part>) {
         let Cursor { epoch, seq } = cursor;
         let state = match self.topics.entry(topic) {
             Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) if self.has_forgotten => {
+                self.silent.push_back((now, topic));
+                vacant.insert(State { epoch, next: Some(seq + 1), last: now, hole: None });
+                ready.push(Part::gap(topic, cursor));
+                return;
+            }
             Entry::Vacant(vacant) => {
                 self.silent.push_back((now, topic));
                 vacant.insert(State { epoch, next: None, last: now, hole: None })
@@ -341,8 +357,7 @@ impl Sequence {
         let Some(first) = first else { return };
         let lost = first.saturating_sub(state.next.unwrap_or(first));
         if first > 1 && (lost > 0 || state.next.is_none()) {
-            let gap = Some((topic, Cursor { epoch: state.epoch, seq: first - 1 }));
-            ready.push(Part { gap, ..Part::new(Vec::new(), Arc::new(Told::new(|| ()))) });
+            ready.push(Part::gap(topic, Cursor { epoch: state.epoch, seq: first - 1 }));
         }
         self.counts[topic.partition()].lost += lost;
         tracing::error!(%topic, lost, "events are not in the log any more: listeners of this node have not heard them");
@@ -369,6 +384,39 @@ impl Sequence {
                 self.silent.push_back((looked_at, topic));
             } else {
                 self.silent.push_back((state.last, topic));
+            }
+        }
+    }
+
+    /// Forgets topics that are silent for longest, above [`SEQUENCE_TOPICS_MAX`]. Those that wait for the log are as many as events may
+    /// wait: they stay.
+    fn forget_too_many(&mut self) {
+        /// Entries that are looked at for each topic too many.
+        const STEPS: usize = 8;
+        let too_many = self.topics.len().saturating_sub(SEQUENCE_TOPICS_MAX);
+        for _ in 0..too_many.saturating_mul(STEPS) {
+            if self.topics.len() <= SEQUENCE_TOPICS_MAX {
+                return;
+            }
+            let Some((at, topic)) = self.silent.pop_front() else { return };
+            let Some(state) = self.topics.get(&topic) else { continue };
+            if state.hole.is_some() || state.last > at {
+                self.silent.push_back((state.last, topic));
+                continue;
+            }
+            // The log was read since, and will not be asked for it again.
+            let was_read = self.looked_at.is_some_and(|looked_at| state.last + 2 * IN_FLIGHT_MAX <= looked_at);
+            self.topics.remove(&topic);
+            if was_read {
+                continue;
+            }
+            self.counts[topic.partition()].forgotten += 1;
+            if !std::mem::replace(&mut self.has_forgotten, true) {
+                tracing::warn!(
+                    most = SEQUENCE_TOPICS_MAX,
+                    "the log has not been read for long, and more topics are busy than are remembered: listeners of some will \
+                     be told of a gap. See why the database cannot be read"
+                );
             }
         }
     }

@@ -37,6 +37,13 @@ pub const BAD_TOKEN_MEMORY: Duration = Duration::from_secs(600);
 /// Pairs of an address and a token that are remembered. Further ones are judged each time.
 pub const BAD_TOKENS_REMEMBERED: usize = 64 * 1024;
 
+/// Signatures of tokens other than HMACs that are checked at the same time. The control runtime has two threads; the others are on
+/// their way.
+pub const SIGNATURE_CHECKS_AT_A_TIME: usize = 4;
+/// And that wait, some 100 ms of the slowest. Full: the address with most of them loses one to an address with fewer, and is told
+/// 503.
+pub const SIGNATURE_CHECKS_WAITING_MAX: usize = 256;
+
 /// Subscriptions of `pregon.v1` to the same topic that a user may ask for at once: tabs, and a connection that breaks.
 pub const SUBSCRIPTIONS_AT_ONCE: u32 = 5;
 /// And again in a second, as one socket of the older kinds.

@@ -8,6 +8,10 @@ pub const HOLD_BACK: Duration = Duration::from_millis(30);
 pub const HOLE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a node remembers the last number of a topic in which nothing happens.
 pub const SEQUENCE_MEMORY: Duration = Duration::from_secs(60);
+/// Topics of one publisher whose last numbers are remembered, about 200 bytes each. Above it those that are silent for longest are
+/// forgotten, though the log was not read since; when it can be read again, listeners of what happened in topics that are not known are
+/// told that they may have missed something.
+pub const SEQUENCE_TOPICS_MAX: usize = 64 * 1024;
 /// An event that is this old has reached every node that it will reach by Redis.
 pub const IN_FLIGHT_MAX: Duration = Duration::from_secs(5);
 /// Events of one publisher that may wait for others. Above it the oldest hole is given up.
@@ -37,6 +41,9 @@ pub const BUS_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const BELLS_WAITING_MAX: usize = 4096;
 /// Events and frames that wait for the bus. Above it events are left to the log, and frames are dropped.
 pub const BUS_WAITING_MAX: usize = 16 * 1024;
+/// Clients with tokens that were refused too often here and whom the next beat names, some 20 bytes each. Further ones are not
+/// told: other nodes judge them themselves.
+pub const BARS_WAITING_MAX: usize = 2000;
 /// How often a node rings.
 pub const NODE_BEAT_EVERY: Duration = Duration::from_millis(250);
 /// A node that rings no more for so long is doubted: the log is read often, because it may be cut off from Redis.

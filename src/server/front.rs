@@ -14,6 +14,7 @@ use crate::access::newcomers::Newcomers;
 use crate::access::password::Hasher;
 use crate::access::rate::Rates;
 use crate::access::reconnects::Reconnects;
+use crate::access::signature_checks::SignatureChecks;
 use crate::access::sockets::Sockets;
 use crate::access::token::Tokens;
 use crate::config::Settings;
@@ -98,7 +99,7 @@ impl Front {
             waiting,
             inboxes: inboxes.clone(),
             directory: delivery.routes.clone(),
-            gate: Arc::new(self.door(settings, storage)),
+            gate: Arc::new(self.door(settings, storage, control)),
             errands: self.desk(settings, storage, delivery, &memory.errands, control),
             rest: rest::port(crate::rest::router(app), control.clone(), self.under_way.clone(), trusted, memory),
             submit: Arc::new(move |write| submit.submit(write)),
@@ -182,7 +183,7 @@ impl Front {
     }
 
     /// Who may open a socket.
-    fn door(&self, settings: &Settings, storage: &Storage) -> Door {
+    fn door(&self, settings: &Settings, storage: &Storage, control: &Handle) -> Door {
         Door {
             store: storage.store.clone(),
             tokens: self.tokens.clone(),
@@ -194,6 +195,7 @@ impl Front {
             sockets: self.sockets.clone(),
             newcomers: Newcomers::new(settings.rate_limits, &settings.limits, &settings.trusted_proxies),
             bad_tokens: self.bad_tokens.clone(),
+            signature_checks: SignatureChecks::new(self.tokens.clone(), control.clone()),
             trusted_proxies: settings.trusted_proxies.clone(),
             echo: settings.echo,
             compression: settings.compression,

@@ -178,6 +178,9 @@ fn describe_others() {
     describe_counter!("pregon_bus_dropped_total", "What the queue to Redis, or the one from it, had no room for.");
     describe_counter!("pregon_bus_unreadable_total", "Entries and bells that cannot be read: another version?");
     describe_counter!("pregon_bus_looks_total", "Looks at the log for what did not come by Redis.");
-    describe_counter!("pregon_sequence_total", "Events of other nodes: doubled, holes, fills from the log, lost.");
+    describe_counter!(
+        "pregon_sequence_total",
+        "Events of other nodes: doubled, holes, fills from the log, lost; topics forgotten too early."
+    );
     describe_gauge!("pregon_sequence_held", "Events that wait for those before them.");
 }

@@ -6,6 +6,7 @@ mod busy;
 mod crowd;
 mod fleet;
 mod flood;
+mod forged;
 mod load_conformance;
 mod load_scenarios;
 mod load_v1;

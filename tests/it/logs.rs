@@ -93,3 +93,18 @@ async fn no_log_holds_a_token_a_secret_or_a_body() {
         leaks::check(&log);
     }
 }
+
+/// However many there are: the last of a long test counts like the first.
+#[test]
+fn every_text_that_a_test_said_is_looked_for() {
+    let text = |number: u32| format!("un texto que nadie registra, {number:06} de muchos");
+    (0..20_000).for_each(|number| leaks::said(&json!({"content": [text(number)]})));
+    let long = format!("á{}", "x".repeat(500));
+    leaks::said(&json!(long));
+    let finds = |log: String| std::panic::catch_unwind(|| leaks::check(&log)).is_err();
+    for number in [0, 4095, 4096, 19_999] {
+        assert!(finds(format!("a line\nINFO heard {{\"{}\"}}", text(number))), "{number}");
+    }
+    assert!(finds(format!("INFO cut {}…", &long[..100])), "the log may cut it");
+    assert!(!finds(format!("INFO {}", text(20_000))) && !finds("un texto que nadie registra".to_owned()));
+}

@@ -312,6 +312,35 @@ fn weak_and_broken_keys_are_refused() {
     assert!(read(&many).unwrap_err().contains("may have"));
 }
 
+/// Such a key would check nothing, and all who come with a token of its issuer would be refused.
+#[test]
+fn a_point_beside_its_curve_is_no_key() {
+    let moved = |jwk: &Value, member: &str| {
+        let mut bytes = URL_SAFE_NO_PAD.decode(jwk[member].as_str().unwrap()).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        with(public(jwk.clone()), json!({ member: URL_SAFE_NO_PAD.encode(bytes) }))
+    };
+    let p384 = P384.parse::<Value>().unwrap();
+    for (jwk, member) in [(p256(), "x"), (p256(), "y"), (p384.clone(), "x"), (p384, "y")] {
+        assert!(read(&[public(jwk.clone())]).is_ok());
+        let why = read(&[with(moved(&jwk, member), json!({"kid": "k"}))]).unwrap_err();
+        assert!(why.starts_with("key 1 (\"k\"): its x and y are no point of its curve: copy the key again"), "{why}");
+    }
+    // Neither is the point at infinity, nor numbers beyond the field.
+    for number in [[0; 32], [0xff; 32]] {
+        let number = URL_SAFE_NO_PAD.encode(number);
+        assert!(read(&[with(public(p256()), json!({"x": number, "y": number}))]).is_err());
+    }
+    // Half of all numbers are the y of no point of edwards25519: 2 is one of them. 0 and 1 have points of a small order.
+    for y in [0, 1, 2] {
+        let mut bytes = [0; 32];
+        bytes[0] = y;
+        let why = read(&[with(public(ed25519()), json!({"x": URL_SAFE_NO_PAD.encode(bytes)}))]).unwrap_err();
+        assert!(why.contains("its x is no public key of its curve: copy"), "{y}: {why}");
+    }
+    assert!(read(&[public(ed25519())]).is_ok());
+}
+
 /// What is said about a key tells nothing of it: it is logged.
 #[test]
 fn errors_and_debug_texts_hold_no_key() {

@@ -66,19 +66,31 @@ pub(super) struct Entrance {
 pub(super) async fn accept(listener: TcpListener, entrance: Rc<Entrance>, shared: Rc<Shared>, ports: Ports) {
     let (_served, mut last_call) = shared.serve();
     loop {
-        let next = async {
-            while let Some(wait) = ports.gate.accept_after() {
-                tokio::time::sleep(wait).await;
-            }
-            listener.accept().await
-        };
         let accepted = tokio::select! {
-            accepted = next => accepted,
+            accepted = listener.accept() => accepted,
             // The value that the wait returns holds a lock, so it must not live on in the branch.
             () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => break,
         };
         match accepted {
-            Ok((socket, peer)) => take(socket, peer, &entrance, &shared, &ports),
+            Ok((socket, peer)) => {
+                // Its address is judged first: what is closed for its address alone uses up nobody else's pace.
+                let Some(visit) = Visit::begin(&ports.gate, peer) else {
+                    drop(socket);
+                    // A flood of them must not keep the shard from its turns.
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                let paced = async {
+                    while let Some(wait) = ports.gate.accept_after() {
+                        tokio::time::sleep(wait).await;
+                    }
+                };
+                tokio::select! {
+                    () = paced => {}
+                    () = async { drop(last_call.wait_for(|is_last| *is_last).await) } => {}
+                }
+                take(socket, visit, &entrance, &shared, &ports);
+            }
             Err(error) => {
                 // There are no free descriptors: connections in the backlog are accepted when some are free again.
                 tracing::warn!(%error, "a connection could not be accepted: raise the open-file limit (ulimit -n)");
@@ -91,14 +103,15 @@ pub(super) async fn accept(listener: TcpListener, entrance: Rc<Entrance>, shared
     while let Ok((socket, peer)) = listener.accept() {
         if socket.set_nonblocking(true).is_ok()
             && let Ok(socket) = TcpStream::from_std(socket)
+            && let Some(visit) = Visit::begin(&ports.gate, peer)
         {
-            take(socket, peer, &entrance, &shared, &ports);
+            take(socket, visit, &entrance, &shared, &ports);
         }
     }
 }
 
-fn take(socket: TcpStream, peer: SocketAddr, entrance: &Rc<Entrance>, shared: &Rc<Shared>, ports: &Ports) {
-    let Some(visit) = Visit::begin(&ports.gate, peer) else { return };
+fn take(socket: TcpStream, visit: Visit, entrance: &Rc<Entrance>, shared: &Rc<Shared>, ports: &Ports) {
+    let peer = visit.peer();
     // The connection counts from here on, not from the first turn of its task.
     let (served, last_call) = shared.serve();
     // Frames are small, and none must wait for the next one (Nagle's algorithm).

@@ -119,7 +119,8 @@ pub struct Address(pub Option<NonZeroU32>);
 
 /// Decides who may open a socket.
 pub trait Gate: Send + Sync + 'static {
-    /// How long the next connection must wait to be accepted; `None` if it may be now, and is counted.
+    /// How long a connection whose address was judged ([`Self::connected`]) must wait until it is served; `None` if it may be
+    /// now, and is counted.
     fn accept_after(&self) -> Option<Duration> {
         None
     }

@@ -51,6 +51,11 @@ impl Visit {
         Some(Self { gate: gate.clone(), peer, address, is_forwarded, is_nobodys })
     }
 
+    /// The other end of the connection.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// Under what it is counted.
     pub(super) fn address(&self) -> Address {
         self.address.get()

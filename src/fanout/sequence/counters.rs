@@ -13,6 +13,7 @@ struct Partition {
     holes: Counter,
     fills: Counter,
     lost: Counter,
+    forgotten: Counter,
     held: Gauge,
 }
 
@@ -22,7 +23,8 @@ impl Counters {
             let partition = partition.to_string();
             let what = |what: &'static str| metrics::counter!("pregon_sequence_total", "what" => what, "partition" => partition.clone());
             let held = metrics::gauge!("pregon_sequence_held", "partition" => partition.clone());
-            Partition { doubled: what("doubled"), holes: what("hole"), fills: what("fill"), lost: what("lost"), held }
+            let [doubled, holes, fills] = [what("doubled"), what("hole"), what("fill")];
+            Partition { doubled, holes, fills, lost: what("lost"), forgotten: what("forgotten"), held }
         }))
     }
 
@@ -35,6 +37,7 @@ impl Counters {
             partition.holes.increment(counts.holes);
             partition.fills.increment(counts.fills);
             partition.lost.increment(counts.lost);
+            partition.forgotten.increment(counts.forgotten);
             partition.held.increment(counts.held as f64);
         }
     }

@@ -53,7 +53,7 @@ impl Bench {
     /// A look at the log, so many microseconds after the beginning, that finds nothing new.
     fn look(&mut self, until: i64) {
         let reach = Reach { since: BEGAN, until: Timestamp(BEGAN.0 + until) };
-        self.sequence.look(&[], reach, self.now);
+        self.sequence.look(&[], reach, self.now, &mut self.told);
     }
 
     fn come(&mut self, events: &[Arc<Committed>]) {
@@ -87,7 +87,7 @@ fn what_comes_early_waits_and_what_comes_twice_is_told_once() {
     bench.come(&log[1..5]);
     assert_eq!(numbers(&bench.told), [1, 2, 3, 4, 5]);
     assert_eq!((bench.sequence.held(), bench.sequence.next_due()), (0, None));
-    let counts = Counts { doubled: 4, holes: 1, fills: 0, lost: 0, held: 0 };
+    let counts = Counts { doubled: 4, holes: 1, ..Counts::default() };
     assert_eq!(bench.sequence.counts[topic.partition()], counts);
 }
 
@@ -200,7 +200,12 @@ fn what_looks_found_long_ago_is_not_told_again() {
     let second = 1_000_000;
     let log = [event(topic, 1, second, None), event(topic, 2, 2 * second, Some(second))];
     let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
-    bench.sequence.look(&[head], Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3 * second) }, bench.now);
+    bench.sequence.look(
+        &[head],
+        Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3 * second) },
+        bench.now,
+        &mut bench.told,
+    );
     bench.wait(HOLD_BACK, &log);
     bench.now += SEQUENCE_MEMORY * 2;
     bench.look(125 * second);
@@ -228,8 +233,8 @@ fn what_a_look_found_is_read_from_where_that_look_began() {
     let log = run(topic, 2);
     let head = Head { topic, cursor: Cursor { epoch: 1, seq: 2 } };
     let reach = Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3000) };
-    bench.sequence.look(&[head], reach, bench.now);
-    bench.sequence.look(&[], Reach { since: Timestamp(BEGAN.0 + 9000), ..reach }, bench.now);
+    bench.sequence.look(&[head], reach, bench.now, &mut bench.told);
+    bench.sequence.look(&[], Reach { since: Timestamp(BEGAN.0 + 9000), ..reach }, bench.now, &mut bench.told);
     bench.wait(HOLD_BACK, &log);
     assert_eq!(numbers(&bench.told), [1, 2]);
 }
@@ -272,6 +277,47 @@ fn silent_topics_are_forgotten_and_waiting_ones_are_not() {
     bench.come(&run(Topic::Room(RoomId::fresh()), 1));
     bench.look(0);
     assert_eq!(bench.sequence.topics.len(), 2, "who waits, and who came last");
+}
+
+/// The log cannot be read, and there is no end of topics.
+#[test]
+fn too_many_topics_are_forgotten_and_their_listeners_told_of_a_gap() {
+    let mut bench = Bench::new();
+    bench.look(0);
+    let one_each =
+        |count: usize| (0..count).map(|_| event(Topic::Room(RoomId::fresh()), 1, 1000, None)).collect::<Vec<_>>();
+    let [first, busy, holed] = [(); 3].map(|()| Topic::Room(RoomId::fresh()));
+    bench.come(&[event(first, 1, 1000, None), event(busy, 1, 1000, None), event(holed, 1, 1000, None)]);
+    bench.come(&[event(holed, 3, 1000, Some(1000))]);
+    bench.now += Duration::from_millis(1);
+    bench.come(&one_each(SEQUENCE_TOPICS_MAX - 3));
+    assert_eq!(bench.sequence.topics.len(), SEQUENCE_TOPICS_MAX);
+    bench.now += Duration::from_millis(1);
+    bench.come(&[event(busy, 2, 2000, Some(1000))]);
+    for new in one_each(2000) {
+        bench.come(&[new]);
+    }
+    let is_known = |topic: &Topic| bench.sequence.topics.contains_key(topic);
+    assert_eq!([first, busy, holed].each_ref().map(is_known), [false, true, true], "who was silent, and who was not");
+    assert!(bench.sequence.topics.len() <= SEQUENCE_TOPICS_MAX && bench.sequence.silent.len() <= SEQUENCE_TOPICS_MAX);
+    let forgotten: u64 = bench.sequence.take_counts().iter().map(|counts| counts.forgotten).sum();
+    assert_eq!(forgotten, 2000);
+    // The log is back, and names what happened since the last look.
+    bench.told.clear();
+    let head = |topic, seq| Head { topic, cursor: Cursor { epoch: 1, seq } };
+    let reach = Reach { since: BEGAN, until: Timestamp(BEGAN.0 + 3000) };
+    bench.sequence.look(&[head(first, 1), head(busy, 2)], reach, bench.now, &mut bench.told);
+    let gaps: Vec<_> = bench.told.iter().map(|part| part.gap.map(|(topic, cursor)| (topic, cursor.seq))).collect();
+    assert_eq!(gaps, [Some((first, 1))]);
+    bench.told.clear();
+    bench.come(&[event(first, 1, 1000, None), event(first, 2, 3000, Some(1000))]);
+    assert_eq!(numbers(&bench.told), [2], "nothing is told twice");
+    bench.now += SEQUENCE_MEMORY;
+    bench.look(3000);
+    let found = event(Topic::Room(RoomId::fresh()), 1, 2000, None);
+    bench.sequence.look(&[head(found.topic, 1)], reach, bench.now, &mut bench.told);
+    bench.wait(HOLD_BACK, &[found]);
+    assert_eq!(numbers(&bench.told), [2, 1], "from now on what is not known is read again");
 }
 
 #[test]

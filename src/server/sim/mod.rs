@@ -113,6 +113,7 @@ fn whatever_fails_every_client_hears_everything_once_and_in_order_or_is_told() {
         "is stopped",
         "the log is trimmed",
         "a socket drops",
+        "Redis is away for over a minute",
     ] {
         assert!(all.get(what).is_some_and(|count| *count * 20 > to - from), "{what} happens too seldom: {all:?}");
     }

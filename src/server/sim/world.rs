@@ -18,7 +18,7 @@ use super::redis::{Redis, Way};
 use super::time::Time;
 use crate::domain::user::Account;
 use crate::ids::{RoomId, Topic, UserId};
-use crate::limits::{HOLE_PATIENCE, LOOK_EVERY_CALM};
+use crate::limits::{HOLE_PATIENCE, LOOK_EVERY_CALM, SEQUENCE_MEMORY};
 use crate::protocol::v1::topic::Name;
 use crate::protocol::ws::frame::payload_of_first;
 
@@ -185,6 +185,9 @@ impl World {
         if self.random.random_bool(0.003) {
             self.lull();
         }
+        if self.random.random_bool(0.0004) {
+            self.long_outage();
+        }
         if self.random.random_bool(0.5) {
             let client = self.random.random_range(0..CLIENTS);
             self.act(client);
@@ -200,6 +203,34 @@ impl World {
             self.turn(MILLI * 100, 0.0);
         }
         (0..3).for_each(|_| self.trim());
+    }
+
+    /// Redis is away for longer than nodes remember topics in which nothing happens. Meanwhile there is less of everything.
+    fn long_outage(&mut self) {
+        let began = self.shared.time.now();
+        if self.shared.redis.lock().server != Way::Open {
+            return;
+        }
+        let way = if self.random.random_bool(0.5) { Way::Cut } else { Way::Silent };
+        self.shared.redis.lock().server = way;
+        let until = began + SEQUENCE_MEMORY + MILLI * self.random.random_range(1000..30_000);
+        self.heals.push((until, Heal::Server { is_empty: way == Way::Cut && self.random.random_bool(0.5) }));
+        self.changed_at = Some(began);
+        self.note("Redis is away for over a minute", 0);
+        while self.shared.time.now() < until {
+            if self.random.random_bool(self.trouble / 4.0) {
+                self.trouble();
+            }
+            if self.random.random_bool(0.01) {
+                self.trim();
+            }
+            if self.random.random_bool(0.2) {
+                let client = self.random.random_range(0..CLIENTS);
+                self.act(client);
+            }
+            let traffic = self.traffic / 4.0;
+            self.turn(MILLI * 100, traffic);
+        }
     }
 
     /// The oldest events are kept no longer: those that everybody has heard who is there.

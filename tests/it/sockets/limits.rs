@@ -4,8 +4,10 @@
 use std::time::{Duration, Instant};
 
 use crate::support::v1::Client;
-use crate::support::{Builder, PATIENCE, SECRET, Server, Socket};
-use pregon::access::token::Tokens;
+use crate::support::{Builder, PATIENCE, SECRET, Server, Socket, pregon};
+use pregon::access::jwk;
+use pregon::access::keys::Keys;
+use pregon::access::token::{Parties, Tokens};
 use pregon::clock::Timestamp;
 use pregon::limits::{BAD_TOKENS_MAX, EXCESS_FRAMES_MAX, REQUEST_BURST_MIN, SUBSCRIPTIONS_AT_ONCE, USER_FRAMES_FACTOR};
 use pregon::protocol::ws::message::MESSAGE_FRAGMENTS_MAX;
@@ -281,6 +283,38 @@ async fn connections_come_in_at_a_rate_and_none_is_lost() {
     }
     assert!(began.elapsed() > Duration::from_secs(2), "{:?}", began.elapsed());
     server.wait_for_metric(&limit("connections' pace"), |count| count > 0.0).await;
+}
+
+/// Their signatures are not checked on the shard, and they are barred like others.
+#[tokio::test]
+async fn forged_tokens_of_every_kind_of_key_are_barred() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    for algorithm in ["ES384", "EdDSA"] {
+        let mut add = pregon(&[], folder.path());
+        add.args(["keys", "add"]).arg(&file).args(["--kid", algorithm, "--algorithm", algorithm]);
+        assert!(add.status().unwrap().success());
+    }
+    let server = limited().set("PREGON_JWT_KEYS", file.display()).start().await;
+    let ana = server.fixture.users[0].id.parse().unwrap();
+    for (number, kid) in [(1, "ES384"), (2, "EdDSA")] {
+        let mut json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let all = json["keys"].as_array_mut().unwrap();
+        all.retain(|one| one["kid"] == kid);
+        let alone = jwk::read(json.to_string().as_bytes()).unwrap().keys;
+        let good = Tokens::of(Keys::of(alone).unwrap(), Parties::default()).issue_access(ana, Timestamp::now());
+        let (message, signature) = good.rsplit_once('.').unwrap();
+        let forged = format!("{message}.{}", signature.chars().rev().collect::<String>());
+        let feed = |token: &str| format!("/ws/feed/?token={token}");
+        for _ in 0..=BAD_TOKENS_MAX {
+            assert_eq!(Socket::try_open(&server, &feed(&forged), &[]).await.err(), Some(403), "{kid}");
+        }
+        let refused = |why: &str| format!("pregon_handshakes_refused_total{{reason=\"{why}\"}}");
+        let judged = f64::from(number * u32::from(BAD_TOKENS_MAX));
+        server.wait_for_metric(&refused("token"), |count| count == judged).await;
+        server.wait_for_metric(&refused("barred"), |count| count == f64::from(number)).await;
+        assert!(Socket::try_open(&server, &feed(&good), &[]).await.is_ok(), "{kid}");
+    }
 }
 
 /// The app's page takes an opened socket for success, and would come again for ever.

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -18,8 +19,8 @@ use crate::engine::session::endpoint::Endpoint;
 use crate::engine::session::outbox::Class;
 use crate::engine::shard::connection;
 use crate::engine::shard::port::{
-    Allowance, Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, Refused, ToShard, Verdict,
-    Waiting, Wanted,
+    Address, Allowance, Denied, Directory, Except, Gate, Handshake, Inbox, Ports, Publication, Refused, ToShard,
+    Verdict, Waiting, Wanted,
 };
 use crate::engine::topics::listeners::Listeners;
 use crate::ids::{FamilyId, RoomId, SessionKey, ShardId, Topic, UserId};
@@ -52,7 +53,14 @@ impl Gate for Alone {
     }
 }
 
+mod encrypted;
+
 fn shared() -> Shared {
+    shared_with(0)
+}
+
+/// Holds so many bytes of records whose end has not come.
+fn shared_with(unopened_bytes_max: usize) -> Shared {
     let ports = Ports {
         waiting: Arc::new(Waiting::of_shards(1)),
         inboxes: Arc::from([Arc::new(Inbox::default())]),
@@ -67,7 +75,7 @@ fn shared() -> Shared {
         allowance: Allowance::default(),
     };
     let sender = Sender::new(Io::Auto, STRETCH_VISITS_MAX).unwrap();
-    let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, 0, sender).unwrap();
+    let sockets = Sockets::new(RECEIVE_BUFFER_BYTES, LOOK_EVENTS_MAX, unopened_bytes_max, sender).unwrap();
     let core = Core::new(ShardId(0), ports, Instant::now());
     Shared::new(Shard::new(sockets, core))
 }
@@ -288,4 +296,62 @@ fn the_gate_is_told_who_asks_for_what_and_how() {
     assert_eq!((*wanted, token.as_deref(), *peer), (Wanted::Notifications, Some("abc"), address));
     assert!(headers["x-forwarded-for"] == "203.0.113.7" && headers["sec-websocket-protocol"] == "pregon.v1");
     assert_eq!(*negotiation, Negotiation::default(), "nothing is agreed on yet");
+}
+
+/// A flood from one address, which is over its own limit, and one connection of somebody else behind it.
+#[test]
+fn an_address_beyond_its_limit_uses_up_nobody_elses_pace() {
+    const FLOOD: u16 = 40;
+    /// Who comes from the ports of the flood is closed. All others have this many tokens, and no more come.
+    struct Paced {
+        bad: Mutex<std::collections::HashSet<u16>>,
+        tokens: std::sync::atomic::AtomicU32,
+        closed: std::sync::atomic::AtomicU32,
+    }
+    impl Gate for Paced {
+        fn allows_origin(&self, _: Option<&str>, _: &str) -> bool {
+            true
+        }
+        fn admit(&self, _: &Handshake<'_>) -> Verdict {
+            Verdict::Now(Err(Denied::Status(403, "path")))
+        }
+        fn is_draining(&self) -> bool {
+            false
+        }
+        fn accept_after(&self) -> Option<Duration> {
+            let spend = |left: u32| left.checked_sub(1);
+            let spent = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+            spent.is_err().then_some(Duration::from_secs(3600))
+        }
+        fn connected(&self, peer: SocketAddr) -> Option<Address> {
+            if self.bad.lock().unwrap().contains(&peer.port()) {
+                self.closed.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            Some(Address::default())
+        }
+    }
+    let gate = Arc::new(Paced { bad: Mutex::default(), tokens: 3.into(), closed: 0.into() });
+    let shared = Rc::new(shared());
+    let ports = Ports { gate: gate.clone(), ..shared.shard.borrow().core.ports.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut flood = Vec::new();
+        for _ in 0..FLOOD {
+            let client = tokio::net::TcpStream::connect(address).await.unwrap();
+            gate.bad.lock().unwrap().insert(client.local_addr().unwrap().port());
+            flood.push(client);
+        }
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let entrance = connection::Entrance { doorway: None, transport_security: None };
+        tokio::task::spawn_local(connection::accept(listener, Rc::new(entrance), shared.clone(), ports));
+        client.write_all(b"GET /ws/nowhere/ HTTP/1.1\r\nHost: a.example\r\n\r\n").await.unwrap();
+        let mut status = [0; 12];
+        let answered = tokio::time::timeout(Duration::from_secs(5), client.read_exact(&mut status)).await;
+        answered.expect("the flood has used its tokens up").unwrap();
+        assert_eq!(&status, b"HTTP/1.1 404");
+    });
+    assert_eq!(gate.closed.load(Ordering::Relaxed), u32::from(FLOOD), "all of them were judged before it");
 }
