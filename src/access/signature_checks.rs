@@ -71,7 +71,7 @@ mod tests {
         let ((release, released), (began, has_begun)) = (channel::<()>(), channel());
         control.spawn(async move {
             began.send(()).unwrap();
-            drop(released.recv());
+            let _ = released.recv();
         });
         has_begun.recv().unwrap();
         (control, release)

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::python::environment;
+use crate::python;
 use crate::redis::Redis;
 use crate::support::private::MariaDb;
 use crate::support::{PATIENCE, SECRET, Server, User};
@@ -212,7 +212,7 @@ fn manage(environment: &[(String, String)], arguments: &[&str]) -> Command {
 
 /// The Python interpreter of an environment with the packages that `requirements.txt` pins.
 pub fn python() -> PathBuf {
-    environment("django", "tests/django/requirements.txt").join("bin/python")
+    python::environment("django", "tests/django/requirements.txt").join("bin/python")
 }
 
 fn run(mut command: Command) -> String {
