@@ -187,6 +187,16 @@ pub struct Connection {
     task: ConnectHandle,
 }
 
+impl Connection {
+    /// Ready when the connection has ended: the server closed it, or it broke. A peer that is silent is not noticed.
+    pub async fn ended(&mut self) {
+        if !self.task.is_finished() {
+            // How it ended makes no difference.
+            let _ = (&mut self.task).await;
+        }
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();

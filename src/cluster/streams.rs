@@ -154,7 +154,12 @@ struct StreamListener {
 impl Listener for StreamListener {
     async fn heard(&mut self) -> Result<Bytes, BusError> {
         loop {
-            match self.bells.recv().await {
+            let heard = tokio::select! {
+                heard = self.bells.recv() => heard,
+                // A Redis that starts again at once must not be listened for on the connection that ended.
+                () = self.connection.ended() => Err(broadcast::error::RecvError::Closed),
+            };
+            match heard {
                 Ok(message) => {
                     if let Some(bell) = message.value.into_bytes() {
                         return Ok(bell);
@@ -165,7 +170,6 @@ impl Listener for StreamListener {
                     metrics::counter!("pregon_bus_dropped_total", "what" => "unheard").increment(count);
                 }
                 Err(broadcast::error::RecvError::Closed) => {
-                    let _ = &self.connection;
                     return Err(BusError("the connection has ended".into()));
                 }
             }

@@ -53,6 +53,9 @@ use crate::telemetry::alarm;
 
 /// Threads for REST, timers and signals.
 const CONTROL_THREADS: usize = 2;
+/// How long a thread of the control runtime that has nothing to do is kept beyond those. They are woken in turns, so that a longer
+/// time keeps all that ever were needed at once.
+const CONTROL_IDLE: Duration = Duration::from_secs(1);
 
 /// Serves until it is told to stop.
 ///
@@ -167,6 +170,7 @@ fn control_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
+        .thread_keep_alive(CONTROL_IDLE)
         .enable_all()
         .build()
 }

@@ -183,6 +183,8 @@ async fn without(server: Server, tab: Tab) {
     tab.run("location.hash = '#/settings';", vec![]).await;
     tab.click("#notify").await;
     tab.until("return document.getElementById('notify').checked;").await;
-    tab.until("return performance.getEntriesByType('resource').some((one) => one.name.endsWith('/api/push/key/') && one.responseEnd > 0);").await;
+    let asked = "const push = document.querySelector('script[type=module]').src.replace('app.js', 'push.js');
+        return (await import(push)).canPush();";
+    assert_eq!(tab.run(&format!("return (async () => {{ {asked} }})();"), vec![]).await, json!(false));
     assert_eq!(tab.run("return document.getElementById('push').closest('label').hidden;", vec![]).await, json!(true));
 }

@@ -113,7 +113,8 @@ fn names(text: &str) -> Names {
     let mut at = 0;
     while at < words.len() {
         let word = words[at].as_str();
-        if word == "use" {
+        // `use <…>` behind a type says what it captures.
+        if word == "use" && words.get(at + 1).is_some_and(|next| next != "<") {
             let is_public = at > 0 && ["pub", ")"].contains(&words[at - 1].as_str());
             at = imports(&words, at + 1, &[], is_public, &mut names.imports);
         } else if word == "mod" && words.get(at + 2).is_some_and(|end| end == ";") {
@@ -253,6 +254,8 @@ fn circles_are_found_and_re_exports_are_followed() {
     assert!(of(&[layer, ("a/c.rs", "use super::E;"), ("a/d.rs", "pub struct D;")]).is_empty(), "it passes names on");
     let mutual = [layer, ("a/c.rs", "use crate::a::E;"), ("a/d.rs", "use crate::a::{C, x::{self}};")];
     assert_eq!(of(&mutual), [["a/c.rs", "a/d.rs"]]);
+    let captures = ("a.rs", "fn a() -> impl B + use<> {\n    b();\n}");
+    assert!(of(&[lib, captures, ("b.rs", "")]).is_empty());
     let parent = [("a/mod.rs", "mod c;\npub struct X;\nfn f() { c::run() }"), ("a/c.rs", "use super::X;")];
     assert_eq!(of(&parent), [["a/c.rs", "a/mod.rs"]]);
 }

@@ -317,7 +317,8 @@ fn too_many_topics_are_forgotten_and_their_listeners_told_of_a_gap() {
     let found = event(Topic::Room(RoomId::fresh()), 1, 2000, None);
     bench.sequence.look(&[head(found.topic, 1)], reach, bench.now, &mut bench.told);
     bench.wait(HOLD_BACK, &[found]);
-    assert_eq!(numbers(&bench.told), [2, 1], "from now on what is not known is read again");
+    // The 3 waited behind a hole that nobody filled.
+    assert_eq!(numbers(&bench.told), [2, 3, 1], "from now on what is not known is read again");
 }
 
 #[test]

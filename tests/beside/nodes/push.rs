@@ -163,6 +163,9 @@ async fn while_redis_is_away_everybody_without_a_socket_on_this_node_is_pushed_t
     hears(&mut beto, "aquí estás").await;
     cluster.redis.start_again();
     cluster.wait_for_peers().await;
+    for node in &cluster.nodes {
+        node.wait_for_metric("pregon_bus_up", |up| up == 1.0).await;
+    }
     say(near, "con Redis").await;
     hears(&mut beto, "con Redis").await;
     near.wait_for_metric(ELSEWHERE, |count| count == 1.0).await;

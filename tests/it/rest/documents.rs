@@ -68,7 +68,7 @@ async fn a_document_is_said_heard_and_saved_under_its_name() {
     let [ana, beto, _] = people(&server);
     let mut older = server.join(0, beto).await;
     let mut newer = Client::open(&server, beto).await;
-    let topic = format!("room/{}", server.fixture.rooms[0].id);
+    let topic = format!("room:{}", server.fixture.rooms[0].id.replace('-', ""));
     newer.subscribed(&topic, None).await;
     let file: (&[u8], &[u8]) = ("name=\"file\"; filename=\"Acta nº 1.PDF\"".as_bytes(), PDF);
     let text_part: (&[u8], &[u8]) = (b"name=\"content\"", b" la de ayer ");
@@ -181,7 +181,8 @@ async fn too_large_a_document_is_refused_and_leaves_nothing() {
 
 #[tokio::test]
 async fn documents_count_as_other_uploads_do() {
-    let server = Server::builder().seed(4, 1, 2).set("PREGON_UPLOADS_PER_HOUR", 2).start().await;
+    let builder = Server::builder().seed(4, 1, 2).set("PREGON_RATE_LIMITS", "on");
+    let server = builder.set("PREGON_UPLOADS_PER_HOUR", 2).start().await;
     let [ana, beto, _] = people(&server);
     for status in [201, 201, 429] {
         assert_eq!(send(&server, ana, "a.pdf", PDF).await.0, status);
