@@ -83,6 +83,10 @@ export function createClient(options: Options = {}): Client {
   let { user } = options;
   let tabs: Tabs | undefined;
   let started: Promise<void> | undefined;
+  /** What was said here and is not done: a hub may not have been there to take it. */
+  const said = new Map<string, Unsent>();
+  /** What was done before its topic listened. */
+  const ended = new Map<string, Down>();
   let numbers = 0;
   /** The answer to the hub's first question, if it was needed before. */
   let own: Promise<Credential> | undefined;
@@ -106,7 +110,10 @@ export function createClient(options: Options = {}): Client {
 
   // ── The hub ────────────────────────────────────────────────────────────────────────────────────
 
-  const up = (message: Up) => tabs?.up(message);
+  const up = (message: Up) => {
+    if (message.t === 'say') said.set(message.unsent.client_id, message.unsent);
+    tabs?.up(message);
+  };
 
   const start = () => (started ??= begin());
 
@@ -146,7 +153,9 @@ export function createClient(options: Options = {}): Client {
 
   function hello() {
     const all = [...topics];
-    up({ t: 'hello', topics: all.map((topic) => [topic.name, topic.cursor()]), unsent: all.flatMap((topic) => topic.unsent()) });
+    const unsent = new Map(said);
+    for (const one of all.flatMap((topic) => topic.unsent())) unsent.set(one.client_id, one);
+    up({ t: 'hello', topics: all.map((topic) => [topic.name, topic.cursor()]), unsent: [...unsent.values()].sort((a, b) => a.at - b.at) });
   }
 
   /** Nobody answers what was asked before. Whether a write was done is not known, so it is not asked for again. */
@@ -163,7 +172,11 @@ export function createClient(options: Options = {}): Client {
   function hear(message: Down) {
     const { t } = message;
     if (t === 'unsent') message.unsent.forEach(({ client_id, topic }) => waiting.set(client_id, topic));
-    else if (t === 'done') waiting.delete(message.client_id);
+    else if (t === 'done') {
+      const { client_id } = message;
+      waiting.delete(client_id);
+      if (said.delete(client_id) && ![...topics].some(({ name }) => name === message.topic)) ended.set(client_id, message);
+    }
     if (t === 'unsent' || t === 'done') count();
     if (t === 'hub') {
       hello();
@@ -258,6 +271,11 @@ export function createClient(options: Options = {}): Client {
     start,
     retain(topic) {
       topics.add(topic);
+      for (const { client_id } of topic.unsent()) {
+        const done = ended.get(client_id);
+        if (done) topic.down(done);
+        ended.delete(client_id);
+      }
       up({ t: 'join', topic: topic.name, cursor: topic.cursor() });
       start();
     },

@@ -31,6 +31,8 @@ interface Link {
   subscriptions: Map<string, RequestId>;
   /** Topics whose subscription is answered. */
   settled: Set<string>;
+  /** How many times a topic was given up without an answer yet: until then its events are those of the former subscription. */
+  leaving: Map<string, number>;
   names: Map<string, Map<number, Person>>;
   asked: Map<RequestId, (frame: ServerFrame | null) => void>;
   /** When the token ends, in seconds since 1970. */
@@ -179,6 +181,7 @@ export function createHub(
       }),
       subscriptions: new Map(),
       settled: new Set(),
+      leaving: new Map(),
       names: new Map(),
       asked: new Map(),
       expires: 0,
@@ -334,7 +337,8 @@ export function createHub(
     for (const link of [current, next]) {
       if (!link?.subscriptions.delete(topic)) continue;
       link.settled.delete(topic);
-      request(link, { type: 'unsubscribe', topic }, () => {});
+      link.leaving.set(topic, (link.leaving.get(topic) ?? 0) + 1);
+      request(link, { type: 'unsubscribe', topic }, () => link.leaving.set(topic, link.leaving.get(topic)! - 1));
     }
   }
 
@@ -382,6 +386,8 @@ export function createHub(
       link.names.set(frame.topic, names);
     } else if (type === 'event') {
       const { topic, cursor = null } = frame;
+      // It comes again in its place. Whoever asked from an earlier place on would pass over what is between.
+      if (cursor && link.leaving.get(topic)) return;
       const last = topics.get(topic);
       if (cursor && topics.has(topic) && (!last || isBehind(cursor, last))) topics.set(topic, cursor);
       send({ t: 'event', topic, cursor, event: decode(frame.event, link.names.get(topic)) });

@@ -152,6 +152,8 @@ export function liveTopic<S extends Live>(
     down(message) {
       const { t } = message;
       if (t === 'event') {
+        // What other tabs hear before the hub has this one's place would be taken for what follows it.
+        if (message.cursor && !isSubscribed) return;
         if (held) held.push(message);
         else take(message);
       } else if (t === 'subscribed') {
@@ -159,7 +161,7 @@ export function liveTopic<S extends Live>(
         isLost = false;
         spec.subscribed?.();
         // The list may have been read before this; without a place nobody knows what was missed.
-        if (!isLoaded || !cursor || !message.cursor) void read();
+        if (!isLoaded || !cursor || !message.cursor || isBehind(message.cursor, cursor)) void read();
         cursor ??= message.cursor;
         showStatus();
       } else if (t === 'gap') {

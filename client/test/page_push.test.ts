@@ -69,6 +69,9 @@ it('tells nothing while the page is in front, shows a push otherwise, and a clic
   await push(other!, 'delante');
   // The browser keeps the order of pushes.
   await page.goto('about:blank');
+  // It may count a page that has gone a moment longer.
+  const pages = () => worker.evaluate(async () => (await (globalThis as any).clients.matchAll({ type: 'window', includeUncontrolled: true })).length);
+  await until(pages, (count) => count === 0);
   await push(room!, '¿estás?');
   const all = await until(shown, (all) => all.length > 0);
   expect(all).toEqual([{ title: 'Beto', body: '¿estás?', icon: `${server.url}/page/logo.svg` }]);
