@@ -29,7 +29,7 @@ const TEXTS = {
     pickTitle: 'Pick a chat', pickText: 'Choose one on the left, or search for someone.',
     back: 'Back to the chats', messagesOf: 'Messages with {name}', write: 'Write a message', send: 'Send', attach: 'Attach photos, videos, audio or documents',
     removeFile: 'Remove file', wrongFile: 'This kind of file cannot be sent. Put it into a ZIP file and send that.',
-    notTaken: 'It has {size} MB and at most {max} MB can be sent. Choose a smaller one.', fileEmpty: 'This file is empty. Choose another one.', noFolders: 'Folders cannot be sent. Put it into a ZIP file and send that.', download: 'Save {name}',
+    notTaken: 'It has {size} MB and at most {max} MB can be sent. Choose a smaller one.', fileEmpty: 'This file is empty. Choose another one.', noFolders: 'Folders cannot be sent. Put the folder into a ZIP file and send that.', download: 'Save {name}',
     live: 'Live', connecting: 'Connecting…', retryIn: 'Retry in {n} s', retryNow: 'Retry now', offline: 'Offline',
     tooFarBack: 'That message is too far back to be shown here.', closed: 'Closed', removed: 'You are no longer in this chat.', listOffline: 'The server does not answer; trying again.',
     online: 'In this chat', members: '{n} members', membersOnline: '{n} here now',

@@ -86,7 +86,7 @@ export function createClient(options: Options = {}): Client {
   /** What was said here and is not done: a hub may not have been there to take it. */
   const said = new Map<string, Unsent>();
   /** What was done before its topic listened. */
-  const ended = new Map<string, Down>();
+  const ended = new Map<string, Down & { t: 'done' }>();
   let numbers = 0;
   /** The answer to the hub's first question, if it was needed before. */
   let own: Promise<Credential> | undefined;
@@ -112,6 +112,9 @@ export function createClient(options: Options = {}): Client {
 
   const up = (message: Up) => {
     if (message.t === 'say') said.set(message.unsent.client_id, message.unsent);
+    // It was given up, or its user has gone: no hub that comes later is to send it.
+    else if (message.t === 'drop') said.delete(message.client_id);
+    else if (message.t === 'logout') said.clear();
     tabs?.up(message);
   };
 
@@ -271,11 +274,7 @@ export function createClient(options: Options = {}): Client {
     start,
     retain(topic) {
       topics.add(topic);
-      for (const { client_id } of topic.unsent()) {
-        const done = ended.get(client_id);
-        if (done) topic.down(done);
-        ended.delete(client_id);
-      }
+      for (const [client_id, done] of ended) if (done.topic === topic.name && ended.delete(client_id)) topic.down(done);
       up({ t: 'join', topic: topic.name, cursor: topic.cursor() });
       start();
     },

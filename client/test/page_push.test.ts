@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContext, type CDPSession, chromium, type Page, type Worker } from 'playwright-core';
 import { Pregon } from './support/pregon.js';
+import { until } from './support/until.js';
 
 let server: Pregon;
 let browser: Browser;
@@ -53,16 +54,6 @@ const shown = () =>
     const all = await (globalThis as any).registration.getNotifications();
     return all.map(({ title, body, icon }: Notification) => ({ title, body, icon }));
   });
-
-async function until<T>(what: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  const end = Date.now() + 15_000;
-  for (;;) {
-    const value = await what();
-    if (holds(value)) return value;
-    if (Date.now() > end) throw new Error(`never: ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 it('tells nothing while the page is in front, shows a push otherwise, and a click on it opens the room', async () => {
   const [room, other] = server.rooms.map(({ id }) => id);

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BrowserContext, CDPSession, Page } from 'playwright-core';
 import { Site } from './support/browser.js';
+import { until } from './support/until.js';
 import { pushState, subscribePush, unsubscribePush } from '../src/push.js';
 
 let site: Site;
@@ -44,16 +45,6 @@ const shown = () =>
     const all = await registration.it.getNotifications();
     return all.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
   });
-
-async function until<T>(what: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
-  const end = Date.now() + 15_000;
-  for (;;) {
-    const value = await what();
-    if (holds(value)) return value;
-    if (Date.now() > end) throw new Error(`never: ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe('the worker', () => {
   it('shows what is pushed, one notification a room, and survives what is none', async () => {

@@ -106,6 +106,6 @@ async fn forged_tokens_of_slow_keys_cost_a_shard_no_more_than_others() {
     let unknown = format!("x{}", &forged[1..]);
     let (cheap, _) = flood(&server, &unknown).await;
     let (slow, _) = flood(&server, &forged).await;
-    // Handing over costs something, and what a shard does anyway is spread over fewer. Checked on its thread, one is ten times as much.
-    assert!(slow < cheap * 4, "{slow:?} of the shard for each, and {cheap:?} where nothing is checked");
+    // Handing over costs something, and what a shard does anyway is spread over fewer: 1.5 to 2.1 times. Checked on its thread it was 4.4.
+    assert!(slow < cheap * 3, "{slow:?} of the shard for each, and {cheap:?} where nothing is checked");
 }

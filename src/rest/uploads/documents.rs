@@ -258,6 +258,17 @@ mod tests {
         }
     }
 
+    /// The page says before the transfer what the server would refuse after it.
+    #[test]
+    fn the_page_offers_what_is_taken() {
+        let page = include_str!("../../../web/files.js");
+        let list = page.split_once("DOCUMENTS = new Set((").unwrap().1.split_once(").split").unwrap().0;
+        let offered: Vec<&str> =
+            list.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|one| !one.is_empty()).collect();
+        let taken: Vec<&str> = KNOWN.iter().map(|(extension, _)| *extension).collect();
+        assert_eq!(offered, taken);
+    }
+
     #[test]
     fn a_name_is_one_line_without_folders_and_what_turns_it_around() {
         for (sent, kept) in [
