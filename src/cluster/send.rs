@@ -302,7 +302,7 @@ impl Sender {
                 }
                 Outgoing::Ephemeral(publication) if self.peers.are_there() => {
                     let except = match publication.except {
-                        Except::User(user) => Some(user),
+                        Except::User(user) | Except::UserAndNewcomers(user) => Some(user),
                         // The socket that is left out is here.
                         Except::Nobody | Except::Session(_) | Except::AllBut(_) => None,
                     };

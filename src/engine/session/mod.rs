@@ -63,6 +63,11 @@ enum Phase {
     },
 }
 
+/// The session ends because its token expires, not because of its own age.
+const ENDS_WITH_TOKEN: u8 = 1;
+/// A chat socket was told who is present, and hears who comes and goes.
+const IS_GREETED: u8 = 2;
+
 /// A session's own state. Its bytes on the way in and out are the shard's.
 #[derive(Debug)]
 pub struct Session {
@@ -72,8 +77,8 @@ pub struct Session {
     endpoint: Endpoint,
     negotiation: Negotiation,
     family: FamilyId,
-    /// True if it ends because its token expires, not because of its own age.
-    ends_with_token: bool,
+    /// [`ENDS_WITH_TOKEN`] and [`IS_GREETED`]: two truths in one byte.
+    marks: u8,
     began_at: Seconds,
     heard_at: Seconds,
     ends_at: Seconds,
@@ -135,7 +140,7 @@ impl Session {
             began_at: now,
             heard_at: now,
             ends_at: token_ends.min(life_ends),
-            ends_with_token: token_ends < life_ends,
+            marks: if token_ends < life_ends { ENDS_WITH_TOKEN } else { 0 },
             phase: Phase::Open,
         }
     }
@@ -150,7 +155,7 @@ impl Session {
             began_at: now,
             heard_at: now,
             ends_at: now,
-            ends_with_token: false,
+            marks: 0,
             phase: Phase::Closing { until: now.plus(CLOSE_TIMEOUT) },
         }
     }
@@ -158,7 +163,7 @@ impl Session {
     /// A session with many topics that has a few seconds to say whose it is.
     pub fn awaited(negotiation: Negotiation, now: Seconds) -> Self {
         let ends_at = now.plus(IDENTIFY_WITHIN);
-        Self { ends_at, ends_with_token: true, phase: Phase::Open, ..Self::turned_away(negotiation, now) }
+        Self { ends_at, marks: ENDS_WITH_TOKEN, phase: Phase::Open, ..Self::turned_away(negotiation, now) }
     }
 
     /// A session that sends back what comes.
@@ -178,7 +183,10 @@ impl Session {
         self.account = Some(entry.account.clone());
         self.family = entry.family;
         self.ends_at = token_ends.min(life_ends);
-        self.ends_with_token = token_ends < life_ends;
+        self.marks &= !ENDS_WITH_TOKEN;
+        if token_ends < life_ends {
+            self.marks |= ENDS_WITH_TOKEN;
+        }
     }
 
     /// Whose session, unless it was refused.
@@ -189,6 +197,16 @@ impl Session {
     /// What it is about.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
+    }
+
+    /// A chat socket was told who is present, and hears who comes and goes. One with many topics knows that of each.
+    pub fn is_greeted(&self) -> bool {
+        self.marks & IS_GREETED != 0
+    }
+
+    /// See [`Self::is_greeted`].
+    pub fn set_greeted(&mut self) {
+        self.marks |= IS_GREETED;
     }
 
     /// What it speaks.
@@ -280,7 +298,7 @@ impl Session {
         }
         if now >= self.ends_at {
             self.said_goodbye(now);
-            let goodbye = if self.ends_with_token { reason::TOKEN_OVER } else { reason::TOO_OLD };
+            let goodbye = if self.marks & ENDS_WITH_TOKEN != 0 { reason::TOKEN_OVER } else { reason::TOO_OLD };
             return Due::End(goodbye, now.plus(CLOSE_TIMEOUT));
         }
         if let Phase::Pinged { at } = self.phase {

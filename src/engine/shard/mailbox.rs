@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::core::{Core, Slot};
+use super::many::Subscription;
 use super::port::{Except, Heard, Kind, LoginEnds, Readers, ShardSet, ToShard};
 use super::round::Round;
 use crate::domain::user::Account;
@@ -70,9 +71,7 @@ impl Core {
             }
             ToShard::Greet { session, room, frames, count } => {
                 // One with many topics may have left the room meanwhile.
-                let sits =
-                    |index: &u32| !self.many.contains_key(index) || self.seat_of(*index, Topic::Room(room)).is_some();
-                if let Some(index) = self.find_open(session).filter(sits) {
+                if let Some(index) = self.find_open(session).filter(|index| self.is_greeted(*index, room)) {
                     if !frames.is_empty() {
                         self.deliver_of(index, Topic::Room(room), &frames, Class::Ephemeral);
                     }
@@ -157,23 +156,30 @@ impl Core {
         }
     }
 
-    /// Tells a newcomer's socket who is present.
-    fn greet(&mut self, session: SessionKey, room: RoomId, others: &[std::sync::Arc<Account>], count: Option<u32>) {
-        if others.is_empty() && count.is_none() {
-            return;
+    /// A session is told who is present. False if it does not listen to the room any more.
+    fn is_greeted(&mut self, index: u32, room: RoomId) -> bool {
+        let Some((number, _)) = self.seat_of(index, Topic::Room(room)) else { return false };
+        match self.many.get_mut(&index) {
+            Some(many) => many.seats.get_mut(number).map(Subscription::set_greeted).is_some(),
+            None => self.slots[index as usize].as_mut().map(|slot| slot.session.set_greeted()).is_some(),
         }
+    }
+
+    /// Tells a newcomer's socket who is present: nobody, perhaps.
+    fn greet(&mut self, session: SessionKey, room: RoomId, others: &[std::sync::Arc<Account>], count: Option<u32>) {
         let mut frames = Vec::with_capacity(others.len() * 128);
         others.iter().for_each(|other| event::user_status(&mut frames, other, true));
         self.tell(session.shard, ToShard::Greet { session, room, frames: frames.into(), count });
     }
 
-    /// Tells a room's sockets, except the user's own, that the user came or went.
+    /// Tells a room's sockets that the user came or went, except the user's own and those whose greeting is still to come: it says
+    /// the same.
     fn announce(&mut self, room: RoomId, account: &Account, listeners: ShardSet, is_online: bool) {
         let topic = Topic::Room(room);
         let mut frames = Vec::with_capacity(128);
         event::user_status(&mut frames, account, is_online);
         let frames = FrameSet::new(bytes::Bytes::from(frames)).and(Also::Wrapped(topic));
-        self.tell_room(room, frames, Except::User(account.id), listeners);
+        self.tell_room(room, frames, Except::UserAndNewcomers(account.id), listeners);
     }
 
     fn tell_room(&mut self, room: RoomId, frames: FrameSet<bytes::Bytes>, except: Except, listeners: ShardSet) {

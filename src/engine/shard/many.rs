@@ -275,14 +275,15 @@ pub(super) struct Subscription {
     seq: u64,
     /// Its epoch: that of a log is never 0.
     epoch: u32,
-    /// When it was joined, in seconds since the shard began, twice; and one more if the room's home knows that the user is here.
+    /// When it was joined, in seconds since the shard began, four times; two more if the session was told who is present in the room;
+    /// and one more if the room's home knows that the user is here.
     since_and_present: u32,
 }
 
 impl Subscription {
     /// A seat that was taken now.
     pub(super) fn joined(now: Seconds) -> Self {
-        Self { seq: 0, epoch: 0, since_and_present: now.0 << 1 }
+        Self { seq: 0, epoch: 0, since_and_present: now.0 << 2 }
     }
 
     /// What it had when it was caught up: publishers may be late, and what they tell up to there is old. `None` while it is being
@@ -300,7 +301,7 @@ impl Subscription {
 
     /// When it was joined.
     pub(super) fn since(&self) -> Seconds {
-        Seconds(self.since_and_present >> 1)
+        Seconds(self.since_and_present >> 2)
     }
 
     /// The room's home knows that the user is here.
@@ -310,6 +311,15 @@ impl Subscription {
 
     pub(super) fn set_present(&mut self) {
         self.since_and_present |= 1;
+    }
+
+    /// The session was told who is present in the room, and hears who comes and goes.
+    pub(super) fn is_greeted(&self) -> bool {
+        self.since_and_present & 2 == 2
+    }
+
+    pub(super) fn set_greeted(&mut self) {
+        self.since_and_present |= 2;
     }
 }
 

@@ -40,8 +40,10 @@ pub struct Publication {
 pub enum Except {
     /// Everybody gets it.
     Nobody,
-    /// All sessions of this user (typing, presence).
+    /// All sessions of this user (typing).
     User(UserId),
+    /// All sessions of this user, and those that have not been told yet who is present (presence).
+    UserAndNewcomers(UserId),
     /// Everybody except this user's sessions (a private post).
     AllBut(UserId),
     /// This session (`signal` without echo).
@@ -194,7 +196,7 @@ pub enum ToShard {
         /// What may happen to them under pressure.
         class: Class,
     },
-    /// Tell a session who is present in a room.
+    /// Tell a session who is present in a room. From then on it hears who comes and goes; what the home told before is in it.
     Greet {
         /// Which.
         session: SessionKey,
@@ -334,13 +336,21 @@ pub enum ToShard {
 }
 
 impl ToShard {
-    /// True if the message tells of something passing, and may be dropped under pressure.
-    pub(super) fn may_be_dropped(&self) -> bool {
+    /// True if the message tells of something passing.
+    pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Publish(publication) => publication.class == Class::Ephemeral,
             Self::Deliver { class, .. } => *class == Class::Ephemeral,
-            Self::Greet { .. } => true,
+            Self::Greet { frames, .. } => !frames.is_empty(),
             _ => false,
+        }
+    }
+
+    /// What is left of the message under pressure: nothing that is passing.
+    pub(super) fn without_what_is_passing(self) -> Option<Self> {
+        match self {
+            Self::Greet { session, room, .. } => Some(Self::Greet { session, room, frames: Bytes::new(), count: None }),
+            message => (!message.is_passing()).then_some(message),
         }
     }
 

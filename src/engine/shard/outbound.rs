@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::core::{Blocked, Core, Line, Slot, Then};
 use super::debtors::SLOW;
+use super::many::{Many, Subscription};
 use super::port::{Except, Publication, ShardSet, ToShard};
 use crate::engine::net::stretch::{Sent, Stretch, Transmit};
 use crate::engine::session::outbox::{Class, Slices};
@@ -126,9 +127,9 @@ impl Core {
             .map_or(u32::MAX, |key| key.index);
         let (mut reached, mut skipped, mut added) = (0, 0, 0);
         let caught = if is_passing && form.is_v1() { form.caught() } else { form };
-        let Self { arena, slots, lines, walk, overdue, .. } = self;
+        let Self { arena, slots, many, lines, walk, overdue, .. } = self;
         let mut appended = arena.append(open, frames);
-        for &Member { session: member, form: wanted, .. } in members {
+        for &Member { session: member, seat, form: wanted } in members {
             if wanted != form && wanted != caught {
                 continue;
             }
@@ -136,6 +137,10 @@ impl Core {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == member && key.shard == shard,
                 Except::User(user) => is_of(&slots[member as usize], user),
+                Except::UserAndNewcomers(user) => {
+                    let slot = &slots[member as usize];
+                    is_of(slot, user) || !is_greeted(slot, many.get(&member), usize::from(seat))
+                }
                 Except::AllBut(user) => !is_of(&slots[member as usize], user),
             };
             if is_excepted {
@@ -390,6 +395,14 @@ impl Line {
 
 pub(super) fn is_of(slot: &Option<Slot>, user: UserId) -> bool {
     slot.as_ref().and_then(|slot| slot.session.account()).is_some_and(|account| account.id == user)
+}
+
+/// Has the session been told who is present in the room of its seat of this number?
+pub(super) fn is_greeted(slot: &Option<Slot>, many: Option<&Many>, seat: usize) -> bool {
+    match many {
+        Some(many) => many.seats.get(seat).is_some_and(Subscription::is_greeted),
+        None => slot.as_ref().is_some_and(|slot| slot.session.is_greeted()),
+    }
 }
 
 /// How many visits may be added before the next stretch, after one that made `made` and left `waiting`: about as many as

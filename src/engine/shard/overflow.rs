@@ -46,13 +46,15 @@ impl Overflow {
             self.behind = self.behind.with(shard);
             back
         };
-        let bytes = self.bytes + message.carried_bytes();
-        if message.may_be_dropped() && (self.is_full() || bytes > self.bytes_max) {
+        let is_too_much = self.is_full() || self.bytes + message.carried_bytes() > self.bytes_max;
+        let message = if message.is_passing() && is_too_much {
             metrics::counter!("pregon_shed_total", "what" => "frames").increment(1);
-            return;
-        }
-        self.bytes = bytes;
-        self.waiting.push_back((shard, message));
+            message.without_what_is_passing()
+        } else {
+            Some(message)
+        };
+        self.bytes += message.as_ref().map_or(0, ToShard::carried_bytes);
+        self.waiting.extend(message.map(|message| (shard, message)));
     }
 
     /// Wakes the shards that were sent a message.

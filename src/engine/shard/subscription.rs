@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
 use super::many::{Asked, Held, Judged, Many, Subscription};
-use super::outbound::is_of;
+use super::outbound::{is_greeted, is_of};
 use super::port::{Except, ToShard};
 use crate::domain::event::Cursor;
 use crate::engine::session::endpoint::Endpoint;
@@ -362,14 +362,19 @@ impl Core {
         let is_held = |form| form == Form::HELD;
         let members = if frames.is_passing() { self.members_of(slot, is_held) } else { self.held_in(slot) };
         for index in members {
+            // Memory that is made for one may cost another its seat.
+            let Some((number, seat)) = self.seat_of(index, topic) else { continue };
+            let slot = &self.slots[index as usize];
             let is_excepted = match except {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == index && key.shard == self.id,
-                Except::User(user) => is_of(&self.slots[index as usize], user),
-                Except::AllBut(user) => !is_of(&self.slots[index as usize], user),
+                Except::User(user) => is_of(slot, user),
+                Except::UserAndNewcomers(user) => is_of(slot, user) || !is_greeted(slot, self.many.get(&index), number),
+                Except::AllBut(user) => !is_of(slot, user),
             };
-            // Memory that is made for one may cost another its seat.
-            let Some((number, seat)) = self.seat_of(index, topic).filter(|_| !is_excepted) else { continue };
+            if is_excepted {
+                continue;
+            }
             if let Some(until) = self.until_of(index, number) {
                 let rest = said::behind(bytes, marks, until);
                 if last.is_some_and(|last| last >= until) && self.knows(index, naming) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::overflow::Overflow;
 use super::port::{Inbox, ToShard};
 use crate::engine::session::outbox::Class;
-use crate::ids::{SessionKey, ShardId};
+use crate::ids::{RoomId, SessionKey, ShardId};
 
 fn numbered(number: u64) -> ToShard {
     ToShard::Drain(Duration::from_secs(number))
@@ -37,6 +37,24 @@ fn a_full_overflow_keeps_what_must_not_be_lost_and_drops_the_rest() {
     while inboxes[1].pop().is_some() {}
     assert!(overflow.retry(&inboxes) && !overflow.is_full());
     assert_eq!((inboxes[1].len(), overflow.carried_bytes()), (5, 0));
+}
+
+/// A session that is never told who is present would never hear who comes and goes either.
+#[test]
+fn of_a_greeting_under_pressure_the_names_are_dropped_and_the_greeting_is_kept() {
+    let inboxes: [Arc<Inbox>; 2] = Default::default();
+    while inboxes[1].try_send(numbered(0)).is_ok() {}
+    let session = SessionKey { shard: ShardId(1), index: 0, generation: 0 };
+    let greet = || ToShard::Greet { session, room: RoomId::fresh(), frames: vec![0; 20].into(), count: Some(1) };
+    let mut overflow = Overflow::new(8, 30);
+    (0..2).for_each(|_| overflow.send(&inboxes, ShardId(1), greet()));
+    assert_eq!((overflow.len(), overflow.carried_bytes()), (2, 20));
+    while inboxes[1].pop().is_some() {}
+    assert!(overflow.retry(&inboxes));
+    for (bytes, present) in [(20, Some(1)), (0, None)] {
+        let Some(ToShard::Greet { frames, count, .. }) = inboxes[1].pop() else { panic!("it is gone") };
+        assert_eq!((frames.len(), count), (bytes, present));
+    }
 }
 
 #[test]

@@ -157,7 +157,8 @@ pub(super) fn is_excepted(shadow: &Shadow, except: Except) -> bool {
     match except {
         Except::Nobody => false,
         Except::Session(key) => shadow.key == key,
-        Except::User(user) => shadow.user() == Some(user),
+        // Presence is told by shards, and is not foreseen here.
+        Except::User(user) | Except::UserAndNewcomers(user) => shadow.user() == Some(user),
         Except::AllBut(user) => shadow.user() != Some(user),
     }
 }

@@ -172,12 +172,49 @@ fn a_peer_that_broke_the_protocol_is_told_and_finds_the_end_behind_it() {
     assert!(shard.core.slots[0].is_none());
 }
 
+/// The first one's coming is still on its way to the room's home when the second one sits there, and is told with the greeting, too.
+#[test]
+fn who_comes_at_the_same_moment_is_told_once_to_each() {
+    let shared = shared();
+    let mut ports = shared.shard.borrow().core.ports.clone();
+    ports.waiting = Arc::new(Waiting::of_shards(2));
+    ports.inboxes = Arc::new([Arc::default(), Arc::default()]);
+    let room = std::iter::repeat_with(RoomId::fresh).find(|room| ports.home(*room) == ShardId(1)).unwrap();
+    let mut home = Core::new(ShardId(1), ports.clone(), Instant::now());
+    shared.shard.borrow_mut().core.ports = ports;
+    let entries: Vec<Entry> = ["ana", "beto"]
+        .map(|name| {
+            let account = Arc::new(Account { id: UserId::fresh(), username: name.into(), is_active: true });
+            Entry { account, endpoint: Endpoint::Chat { room, has_presence: true }, ..entry(room) }
+        })
+        .into();
+    let clients: Vec<TcpStream> = entries
+        .iter()
+        .map(|entry| {
+            let (server, client) = pair();
+            let opening = Opening::Judged(Ok(entry.clone()));
+            shared.adopt(server, None, &mut [], Negotiation::default(), opening);
+            client
+        })
+        .collect();
+    let mut shard = shared.shard.borrow_mut();
+    // What the home tells is heard in the next round.
+    while shard.turn() | home.take_mail() | !home.ports.inboxes[0].is_empty() {}
+    for (client, other) in clients.iter().zip(entries.iter().rev()) {
+        let mut expected = Vec::new();
+        event::greeting(&mut expected);
+        event::user_status(&mut expected, &other.account, true);
+        assert_eq!(all_bytes(client), expected);
+    }
+}
+
 /// A newcomer to a large room gets a greeting of a quarter of a megabyte: as much as the walk carries in one round.
 #[test]
 fn greetings_of_large_rooms_are_counted_like_other_mail() {
     let (shared, room) = (shared(), RoomId::fresh());
     let (server, _client) = pair();
-    shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry(RoomId::fresh()))));
+    let entry = Entry { endpoint: Endpoint::Chat { room, has_presence: true }, ..entry(room) };
+    shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry)));
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
     let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
