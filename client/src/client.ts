@@ -1,11 +1,11 @@
 // One tab's client: it links topics to the hub, asks for lists, and says how the connection is.
 
-import type { Socket } from './line.js';
+import type { Dial } from './line.js';
 import type { ClientFrame } from './protocol.js';
 import { cell, claims, type Store, unique } from './store.js';
 import { openTabs, type Tabs } from './tabs.js';
 import { type Connection, type Credential, type Options, PregonError } from './types.js';
-import type { Down, Unsent, Up } from './wire.js';
+import type { Cursor, Down, Unsent, Up } from './wire.js';
 
 /** Somebody who wants to know what passes, such as toasts. */
 export interface Toast {
@@ -45,6 +45,8 @@ export interface Host extends Client {
   retain(topic: Topic): void;
   release(topic: Topic): void;
   up(message: Up): void;
+  /** What is on its way in any room, by `client_id`: what was said here, and what the hub has told. */
+  readonly waiting: ReadonlyMap<string, Unsent>;
   /** A request of `pregon.v1`; it fails with the server's code. */
   ask(frame: ClientFrame): Promise<any>;
   /** A request of REST with JSON, and the place that a list shows. `body` is null if it is as the tag `known` says. */
@@ -55,8 +57,7 @@ export interface Host extends Client {
 export interface Topic {
   readonly name: string;
   /** Where it goes on from. */
-  cursor(): string | null;
-  unsent(): Unsent[];
+  cursor(): Cursor;
   down(message: Down): void;
   connectionChanged(): void;
 }
@@ -75,7 +76,7 @@ export function createClient(options: Options = {}): Client {
   const connection = cell<Connection>({ state: 'idle' });
   const toasts = cell<{ list: readonly Toast[] }>({ list: [] });
   const unsent = cell<{ topics: Readonly<Record<string, number>> }>({ topics: {} });
-  const waiting = new Map<string, string>();
+  const waiting = new Map<string, Unsent>();
   const stores = new Map<string, unknown>();
   const topics = new Set<Topic>();
   const asked = new Map<number, { message: Up; done(frame: any): void }>();
@@ -83,10 +84,6 @@ export function createClient(options: Options = {}): Client {
   let { user } = options;
   let tabs: Tabs | undefined;
   let started: Promise<void> | undefined;
-  /** What was said here and is not done: a hub may not have been there to take it. */
-  const said = new Map<string, Unsent>();
-  /** What was done before its topic listened. */
-  const ended = new Map<string, Down & { t: 'done' }>();
   let numbers = 0;
   /** The answer to the hub's first question, if it was needed before. */
   let own: Promise<Credential> | undefined;
@@ -100,21 +97,17 @@ export function createClient(options: Options = {}): Client {
   async function answer(n: number, reason: 'start' | 'expired' | 'rejected') {
     const asked = (reason === 'start' && own) || getToken(reason);
     own = undefined;
-    up({ t: 'credential', n, ...(await asked.then((credential) => ({ credential }), (error) => ({ failed: `${error}` }))) });
+    up({ type: 'credential', n, ...(await asked.then((credential) => ({ credential }), () => ({ failed: true }))) });
   }
 
   /** The browser's own is looked up for each connection, so that what a page puts in its place counts. */
-  const Dialler = function (url: string, protocols?: string[]) {
-    return new (options.WebSocket ?? globalThis.WebSocket)(url, protocols);
-  } as unknown as Socket;
+  const dial: Dial = (url, protocols) => new (options.WebSocket ?? WebSocket)(url, protocols);
 
   // ── The hub ────────────────────────────────────────────────────────────────────────────────────
 
   const up = (message: Up) => {
-    if (message.t === 'say') said.set(message.unsent.client_id, message.unsent);
-    // It was given up, or its user has gone: no hub that comes later is to send it.
-    else if (message.t === 'drop') said.delete(message.client_id);
-    else if (message.t === 'logout') said.clear();
+    // There may be no hub to take it: the next one is told all that waits, and nothing that was given up or whose user has gone.
+    if (message.type === 'unsent' || message.type === 'done') hear(message);
     tabs?.up(message);
   };
 
@@ -135,7 +128,7 @@ export function createClient(options: Options = {}): Client {
       options.worker && isShared && navigator.locks
         ? // Nobody else has to load it.
           (await import('./worker.js')).openWorker(setting, options.worker(), hear)
-        : openTabs(setting, Dialler, isShared, hear);
+        : openTabs(setting, dial, isShared, hear);
     hello();
     look();
   }
@@ -155,16 +148,13 @@ export function createClient(options: Options = {}): Client {
   }
 
   function hello() {
-    const all = [...topics];
-    const unsent = new Map(said);
-    for (const one of all.flatMap((topic) => topic.unsent())) unsent.set(one.client_id, one);
-    up({ t: 'hello', topics: all.map((topic) => [topic.name, topic.cursor()]), unsent: [...unsent.values()].sort((a, b) => a.at - b.at) });
+    up({ type: 'hello', topics: [...topics].map((topic) => [topic.name, topic.cursor()]), unsent: [...waiting.values()] });
   }
 
   /** Nobody answers what was asked before. Whether a write was done is not known, so it is not asked for again. */
   function forget() {
     for (const [n, { message, done }] of asked) {
-      if (message.t === 'token' && tabs) up(message);
+      if (message.type === 'token' && tabs) up(message);
       else {
         asked.delete(n);
         done(null);
@@ -173,35 +163,31 @@ export function createClient(options: Options = {}): Client {
   }
 
   function hear(message: Down) {
-    const { t } = message;
-    if (t === 'unsent') message.unsent.forEach(({ client_id, topic }) => waiting.set(client_id, topic));
-    else if (t === 'done') {
-      const { client_id } = message;
-      waiting.delete(client_id);
-      if (said.delete(client_id) && ![...topics].some(({ name }) => name === message.topic)) ended.set(client_id, message);
-    }
-    if (t === 'unsent' || t === 'done') count();
-    if (t === 'hub') {
+    const { type } = message;
+    if (type === 'unsent') waiting.set(message.unsent.client_id, message.unsent);
+    else if (type === 'done') waiting.delete(message.client_id);
+    if (type === 'unsent' || type === 'done') count();
+    if (type === 'hub') {
       hello();
       forget();
-    } else if (t === 'credential') answer(message.n, message.reason);
-    else if (t === 'status') {
+    } else if (type === 'credential') answer(message.n, message.reason);
+    else if (type === 'status') {
       client.me = message.me ?? client.me;
       changed(message.connection);
-    } else if (t === 'reply') {
+    } else if (type === 'reply') {
       asked.get(message.n)?.done(message.frame);
       asked.delete(message.n);
-    } else if (t === 'notice') toast({ kind: t, text: message.text, topic: message.topic });
+    } else if (type === 'notice') toast({ kind: type, text: message.text, topic: message.topic });
     else for (const topic of topics) if (topic.name === (message as { topic?: string }).topic) topic.down(message);
   }
 
   function count() {
     const topics: Record<string, number> = {};
-    for (const topic of waiting.values()) topics[topic] = (topics[topic] ?? 0) + 1;
+    for (const { topic } of waiting.values()) topics[topic] = (topics[topic] ?? 0) + 1;
     unsent.set({ topics });
   }
 
-  async function query(message: { t: 'ask'; frame: ClientFrame } | { t: 'token'; refused: string | undefined }): Promise<any> {
+  async function query(message: { type: 'ask'; frame: ClientFrame } | { type: 'token'; refused: string | undefined }): Promise<any> {
     await start();
     const n = ++numbers;
     const frame = await new Promise<any>((done) => {
@@ -246,7 +232,7 @@ export function createClient(options: Options = {}): Client {
 
   async function api(path: string, init: RequestInit = {}): Promise<Response> {
     for (let refused: string | undefined; ; ) {
-      const { token } = await query({ t: 'token', refused });
+      const { token } = await query({ type: 'token', refused });
       const headers = { ...(token && { authorization: `Bearer ${token}` }), ...init.headers };
       const answer = await (options.fetch ?? fetch)(base + path, { ...init, headers });
       if (answer.status !== 401 || refused || !token) return answer;
@@ -262,6 +248,7 @@ export function createClient(options: Options = {}): Client {
     connection,
     toasts,
     unsent,
+    waiting,
     me: user ? { id: user, username: '' } : undefined,
     store<T>(name: string, make: (host: Host) => T): T {
       const known = stores.get(name) ?? make(client);
@@ -274,20 +261,19 @@ export function createClient(options: Options = {}): Client {
     start,
     retain(topic) {
       topics.add(topic);
-      for (const [client_id, done] of ended) if (done.topic === topic.name && ended.delete(client_id)) topic.down(done);
-      up({ t: 'join', topic: topic.name, cursor: topic.cursor() });
+      up({ type: 'join', topic: topic.name, cursor: topic.cursor() });
       start();
     },
     release(topic) {
       topics.delete(topic);
       const { name } = topic;
-      if (![...topics].some((other) => other.name === name)) up({ t: 'leave', topic: name });
+      if (![...topics].some((other) => other.name === name)) up({ type: 'leave', topic: name });
     },
     up(message) {
       start();
       up(message);
     },
-    ask: (frame) => query({ t: 'ask', frame }),
+    ask: (frame) => query({ type: 'ask', frame }),
     api,
     async call(method, path, sent, known) {
       const answer = await api(path, {
@@ -305,11 +291,12 @@ export function createClient(options: Options = {}): Client {
     dismiss: (id) => toasts.set({ list: toasts.get().list.filter((one) => one.id !== id) }),
     async retry() {
       await start();
-      up({ t: 'connect' });
+      up({ type: 'connect' });
     },
     async logout() {
       await start();
-      up({ t: 'logout' });
+      waiting.forEach(({ topic, client_id }) => up({ type: 'done', topic, client_id }));
+      up({ type: 'logout' });
     },
     close,
   };

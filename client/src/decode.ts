@@ -2,11 +2,9 @@
 
 import type { Message, Person } from './types.js';
 
-type Names = Map<number, Person>;
-
 /** Microseconds since 1970 as REST writes them. */
 const timeOf = (at: number): string =>
-  new Date(Math.floor(at / 1000)).toISOString().slice(0, -1) + String(at % 1000).padStart(3, '0') + 'Z';
+  new Date(at / 1000).toISOString().replace('Z', `${at % 1000}Z`.padStart(4, '0'));
 
 export const person = ({ avatar, ...user }: any): Person => ({ ...user, display_name: user.display_name ?? user.username, avatar_url: avatar ?? null });
 
@@ -26,23 +24,14 @@ export const blank = (message: object): Message => ({
   ...message,
 });
 
-/** An event of `pregon.v1`. */
-export function decode(event: any, names: Names | undefined): any {
+/** An event of `pregon.v1`; `named` knows the topic's users by their numbers. */
+export function decode(event: any, named: (n: number) => Person | undefined): any {
   // The older endpoints tell it as it is shown.
   if (event.message) return event;
-  const user = typeof event.user === 'number' ? (names?.get(event.user) ?? {}) : event.user;
-  switch (event.type) {
-    case 'message':
-    case 'message_edited': {
-      const { type, user: _, at, reply_to, client_id, ...rest } = event;
-      const message = blank({ ...rest, sender: user, created_at: timeOf(at) });
-      if (reply_to) message.reply_to = { ...reply_to, sender: { username: reply_to.username } };
-      return { type, client_id, message };
-    }
-    case 'message_read':
-    case 'message_reaction':
-      return { ...event, user };
-    default:
-      return event;
-  }
+  const user = typeof event.user === 'number' ? (named(event.user) ?? {}) : event.user;
+  const { type, user: _, at, reply_to, client_id, ...rest } = event;
+  if (type !== 'message' && type !== 'message_edited') return user ? { ...event, user } : event;
+  const message = blank({ ...rest, sender: user, created_at: timeOf(at) });
+  if (reply_to) message.reply_to = { ...reply_to, sender: { username: reply_to.username } };
+  return { type, client_id, message };
 }

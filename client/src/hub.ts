@@ -1,13 +1,13 @@
 // Holds the connection for all tabs: credentials, reconnects, subscriptions with their cursors, and requests.
 
 import { decode, person } from './decode.js';
-import { type Line, openV1, type Socket } from './line.js';
+import { type Dial, type Line, openV1 } from './line.js';
 import type { Outbox } from './outbox.js';
 import type { ClientFrame, RequestId, ServerFrame } from './protocol.js';
 import { createQueue } from './queue.js';
 import { claims, isBehind } from './store.js';
 import type { Connection, Credential, Failure, Person, TokenReason } from './types.js';
-import type { Down, Up } from './wire.js';
+import type { Cursor, Down, Up } from './wire.js';
 
 export interface HubSettings {
   base: string;
@@ -27,13 +27,10 @@ interface Link {
   /** The credential is on its way, and requests may follow it. */
   isGreeted?: boolean;
   isLive?: boolean;
-  /** The newest request for each topic. */
-  subscriptions: Map<string, RequestId>;
-  /** Topics whose subscription is answered. */
-  settled: Set<string>;
-  /** How many times a topic was given up without an answer yet: until then its events are those of the former subscription. */
-  leaving: Map<string, number>;
-  names: Map<string, Map<number, Person>>;
+  /** The newest request for each topic, and whether it is answered. */
+  subscriptions: Map<string, { isSettled?: boolean }>;
+  /** Users by topic and by their number in it. */
+  names: Map<string, Person>;
   asked: Map<RequestId, (frame: ServerFrame | null) => void>;
   /** When the token ends, in seconds since 1970. */
   expires: number;
@@ -61,18 +58,18 @@ const OFFLINE = { type: 'error', code: 'offline', text: '', retry: 'later' } as 
 /** `self` is the tab that the hub is in. */
 export function createHub(
   { base, user, protocol }: HubSettings,
-  Socket: Socket,
+  dial: Dial,
   outbox: Outbox,
-  send: (message: Down, tab?: string) => void,
+  out: (message: Down, tab?: string) => void,
   self?: string,
 ): Hub {
   /** Topics with the place of what was heard last. */
-  const topics = new Map<string, string | null>();
+  const topics = new Map<string, Cursor>();
   /** Tabs with what they listen to. */
   const tabs = new Map<string, Set<string>>();
   const timers = new Map<string, ReturnType<typeof setTimeout>>();
   /** Questions for a credential, by number. */
-  const questions = new Map<number, [tab: string, done: (answer: { credential?: Credential; failed?: string }) => void]>();
+  const questions = new Map<number, [tab: string, done: (answer: { credential?: Credential; failed?: boolean }) => void]>();
   let connection: Connection = { state: 'idle' };
   let me: { id: string; username: string } | undefined;
   let current: Link | undefined;
@@ -92,7 +89,14 @@ export function createHub(
   let misses = 0;
   let known: 'v1' | 'plain' | undefined = protocol === 'auto' ? undefined : protocol;
 
-  const queue = createQueue(outbox, send, (frame, done) => current?.isLive && request(current, frame, done));
+  let isOver = false;
+
+  /** Nothing any more once it is over: what was kept may be read only then. */
+  const send = (message: Down, tab?: string) => {
+    if (!isOver) out(message, tab);
+  };
+
+  const queue = createQueue(outbox, send, (frame, done) => (current?.isLive ? request(current, frame, done) : wake()));
 
   /** One timer for each name. */
   function after(name: string, ms: number, work: () => unknown) {
@@ -100,7 +104,7 @@ export function createHub(
     timers.set(name, setTimeout(work, ms));
   }
 
-  const tell = (tab?: string) => send({ t: 'status', connection, me }, tab);
+  const tell = (tab?: string) => send({ type: 'status', connection, me }, tab);
 
   function enter(state: Connection['state'], more?: Partial<Connection>) {
     connection = { state, ...more, ...(known && { protocol: known }) };
@@ -123,11 +127,11 @@ export function createHub(
       const tab = self && tabs.has(self) ? self : [...tabs.keys()].pop();
       const n = ++numbers;
       if (!tab) return reject();
-      questions.set(n, [tab, ({ credential, failed }) => (failed === undefined ? resolve(credential) : reject())]);
-      send({ t: 'credential', n, reason }, tab);
+      questions.set(n, [tab, ({ credential, failed }) => (failed ? reject() : resolve(credential))]);
+      send({ type: 'credential', n, reason }, tab);
     });
 
-  function answered(n: number, answer: { credential?: Credential; failed?: string }) {
+  function answered(n: number, answer: { credential?: Credential; failed?: boolean }) {
     questions.get(n)?.[1](answer);
     questions.delete(n);
   }
@@ -152,11 +156,16 @@ export function createHub(
     }
   }
 
+  /** Connects for whoever listens or has something to say, unless the connection waits or is over. */
+  function wake() {
+    if (connection.state === 'idle' && !isOver) connect();
+  }
+
   const hurry = () => after('handshake', HANDSHAKE_MS, () => failed(1006));
 
-  function open(credential: NonNullable<Credential>, dial: typeof openV1, isPlain?: boolean): Link {
+  function open(credential: NonNullable<Credential>, speak: typeof openV1, isPlain?: boolean): Link {
     const link: Link = {
-      line: dial(base, Socket, {
+      line: speak(base, dial, {
         isGuess: !known,
         credential,
         opened() {
@@ -165,9 +174,7 @@ export function createHub(
           // What is asked for before the welcome is kept by the server.
           for (const topic of topics.keys()) subscribe(link, topic);
         },
-        heard(frame) {
-          if (link === current || link === next) heard(link, frame);
-        },
+        heard: (frame) => heard(link, frame),
         closed(code, wasOpen) {
           if (!known && !wasOpen) misses = isPlain ? 0 : misses + 1;
           // A refused handshake does not say why: perhaps it was the token.
@@ -180,8 +187,6 @@ export function createHub(
         },
       }),
       subscriptions: new Map(),
-      settled: new Set(),
-      leaving: new Map(),
       names: new Map(),
       asked: new Map(),
       expires: 0,
@@ -220,7 +225,7 @@ export function createHub(
   /** A token that is not taken is replaced once. */
   function refused(link: Link, { code, text, retry }: ServerFrame & { type: 'error' }) {
     if (link === next) {
-      link.line.close();
+      quit(next);
       next = undefined;
     } else if (link.isLive) return;
     else if (retry === 'later') wait();
@@ -262,19 +267,21 @@ export function createHub(
     liveSince = pingedAt = 0;
     const links = [current, next];
     current = next = undefined;
-    for (const link of links) leaveLink(link);
+    links.forEach(quit);
   }
 
-  function leaveLink(link: Link | undefined) {
-    link?.line.close();
-    if (link) settle(link);
+  function quit(link: Link | undefined) {
+    if (!link) return;
+    link.line.close();
+    settle(link);
   }
 
   /** Nothing is answered any more. */
   function settle({ asked }: Link) {
-    const waiting = [...asked.values()];
-    asked.clear();
-    for (const done of waiting) done(null);
+    for (const [id, done] of asked) {
+      asked.delete(id);
+      done(null);
+    }
   }
 
   // ── Moving to another connection ───────────────────────────────────────────────────────────────
@@ -287,8 +294,8 @@ export function createHub(
 
   /** The new connection takes over once it hears all that the old one does. */
   function moved() {
-    if (!next?.isLive || [...topics.keys()].some((topic) => !next!.settled.has(topic))) return;
-    leaveLink(current);
+    if (!next?.isLive || [...topics.keys()].some((topic) => !next!.subscriptions.get(topic)?.isSettled)) return;
+    quit(current);
     promote();
   }
 
@@ -302,15 +309,13 @@ export function createHub(
 
   // ── Topics ─────────────────────────────────────────────────────────────────────────────────────
 
-  function join(tab: string, topic: string, cursor: string | null) {
+  function join(tab: string, topic: string, cursor: Cursor) {
     tabs.get(tab)?.add(topic);
     const isKnown = topics.has(topic);
-    const last = topics.get(topic) ?? null;
+    const last = topics.get(topic);
     if (!isKnown || (cursor && (!last || isBehind(last, cursor)))) topics.set(topic, cursor);
-    queue.tell(topic);
-    if (!current) {
-      if (connection.state === 'idle') connect();
-    } else if (topic === 'feed' && current.settled.has(topic)) send({ t: 'subscribed', topic, cursor: null }, tab);
+    if (!current) wake();
+    else if (topic === 'feed' && current.subscriptions.get(topic)?.isSettled) send({ type: 'subscribed', topic, cursor: null }, tab);
     else {
       // Told again from the earlier place on, and who is present; tabs pass over what they have heard.
       if (isKnown) unsubscribe(topic);
@@ -320,14 +325,14 @@ export function createHub(
 
   function subscribe(link: Link, topic: string) {
     if (!link.isGreeted) return;
-    const id = numbers + 1;
-    link.subscriptions.set(topic, id);
-    request(link, { type: 'subscribe', topic, cursor: topics.get(topic) ?? null }, (reply) => {
-      if (link.subscriptions.get(topic) !== id || !reply) return;
-      link.settled.add(topic);
+    const mine: { isSettled?: boolean } = {};
+    link.subscriptions.set(topic, mine);
+    request(link, { type: 'subscribe', topic, cursor: topics.get(topic) }, (reply) => {
+      if (link.subscriptions.get(topic) !== mine || !reply) return;
+      mine.isSettled = true;
       if (reply.type === 'subscribed') {
-        if (!reply.resumed) topics.set(topic, reply.cursor ?? null);
-        send({ t: 'subscribed', topic, cursor: reply.cursor ?? null });
+        if (!reply.resumed) topics.set(topic, reply.cursor);
+        send(reply);
       } else if (reply.type === 'error') lost(link, topic, reply);
       moved();
     });
@@ -335,17 +340,14 @@ export function createHub(
 
   function unsubscribe(topic: string) {
     for (const link of [current, next]) {
-      if (!link?.subscriptions.delete(topic)) continue;
-      link.settled.delete(topic);
-      link.leaving.set(topic, (link.leaving.get(topic) ?? 0) + 1);
-      request(link, { type: 'unsubscribe', topic }, () => link.leaving.set(topic, link.leaving.get(topic)! - 1));
+      if (link?.subscriptions.delete(topic)) request(link, { type: 'unsubscribe', topic }, () => {});
     }
   }
 
   function lost(link: Link, topic: string, { code, text, retry, retry_after_ms }: ServerFrame & { type: 'error' | 'unsubscribed' }) {
-    if (retry !== 'later') return send({ t: 'lost', topic, error: { code, text } as Failure });
+    if (retry !== 'later') return send({ type: 'lost', topic, error: { code, text } as Failure });
     after(topic, (retry_after_ms ?? 2000) * (1 + Math.random()), () => {
-      if (topics.has(topic) && (link === current || link === next)) subscribe(link, topic);
+      if (topics.has(topic)) subscribe(link, topic);
     });
   }
 
@@ -381,23 +383,20 @@ export function createHub(
     }
     const { type } = frame;
     if (type === 'users') {
-      const names = link.names.get(frame.topic) ?? new Map();
-      for (const { n, ...who } of frame.users) names.set(n, person(who));
-      link.names.set(frame.topic, names);
+      for (const { n, ...who } of frame.users) link.names.set(frame.topic + n, person(who));
     } else if (type === 'event') {
-      const { topic, cursor = null } = frame;
-      // It comes again in its place. Whoever asked from an earlier place on would pass over what is between.
-      if (cursor && link.leaving.get(topic)) return;
+      const { topic, cursor } = frame;
+      // It belongs to a former subscription, and comes again in its place: what is between would be passed over.
+      if (cursor && !link.subscriptions.get(topic)?.isSettled) return;
       const last = topics.get(topic);
       if (cursor && topics.has(topic) && (!last || isBehind(cursor, last))) topics.set(topic, cursor);
-      send({ t: 'event', topic, cursor, event: decode(frame.event, link.names.get(topic)) });
+      send({ ...frame, event: decode(frame.event, (n) => link.names.get(topic + n)) });
     } else if (type === 'gap') {
-      const { topic, cursor = null } = frame;
-      topics.set(topic, cursor);
-      send({ t: 'gap', topic, cursor });
+      topics.set(frame.topic, frame.cursor);
+      send(frame);
     } else if (type === 'unsubscribed') {
       const isAll = frame.topic === '*';
-      for (const topic of isAll ? [...topics.keys()] : [frame.topic]) if (link.subscriptions.delete(topic)) lost(link, topic, frame);
+      for (const topic of isAll ? [...topics.keys()] : [frame.topic]) if (link.subscriptions.has(topic)) lost(link, topic, frame);
       // Replies were dropped with the rest.
       if (isAll) {
         settle(link);
@@ -406,7 +405,7 @@ export function createHub(
     } else if (type === 'drain') {
       // In the first half of the turn, so that there is time to be live in the second.
       after('move', frame.move_after_ms + (Math.random() * (frame.move_within_ms - frame.move_after_ms)) / 2, move);
-    } else if (type === 'notice') send({ t: 'notice', text: frame.text, topic: frame.topic });
+    } else if (type === 'notice') send(frame);
     else if (type === 'pong') answersPings = true;
   }
 
@@ -439,14 +438,15 @@ export function createHub(
   // ── Tabs ───────────────────────────────────────────────────────────────────────────────────────
 
   function receive(tab: string, message: Up) {
-    switch (message.t) {
+    const reply = (frame: Extract<Down, { type: 'reply' }>['frame'] | null) => send({ type: 'reply', n: (message as { n: number }).n, frame: frame ?? OFFLINE }, tab);
+    switch (message.type) {
       case 'hello': {
-        const wanted = tabs.get(tab) ?? new Set();
-        tabs.set(tab, wanted);
+        if (!tabs.has(tab)) tabs.set(tab, new Set());
         tell(tab);
         queue.tellAll(tab);
         message.unsent.forEach(queue.add);
-        for (const [topic, cursor] of message.topics) if (!wanted.has(topic)) join(tab, topic, cursor);
+        // Those that are known, too: what the tab was told since may have come from a hub that was gone.
+        for (const [topic, cursor] of message.topics) join(tab, topic, cursor);
         break;
       }
       case 'join':
@@ -455,9 +455,9 @@ export function createHub(
         return leave(tab, message.topic);
       case 'bye':
         return gone(tab);
-      case 'say':
-        queue.add(message.unsent);
-        if (connection.state === 'idle') connect();
+      case 'unsent':
+        // Who has not said hello yet may wait with something older, which comes with it.
+        if (tabs.has(tab)) queue.add(message.unsent);
         return poke();
       case 'again':
         queue.again(message.topic, message.client_id);
@@ -466,29 +466,24 @@ export function createHub(
         if (current || flight) return;
         failures = 0;
         return void connect();
-      case 'drop':
+      case 'done':
         return queue.remove(message.client_id);
-      case 'ask': {
-        const reply = (frame: ServerFrame | null) => send({ t: 'reply', n: message.n, frame: frame ?? OFFLINE }, tab);
+      case 'ask':
         if (current?.isLive) request(current, message.frame, reply);
         else reply(null);
         return poke();
-      }
       case 'tell':
         if (current?.isLive) current.line.send(message.frame);
         return;
       case 'poke':
-        send({ t: 'alive' }, tab);
+        send({ type: 'alive' }, tab);
         return poke(message.now, message.lost);
-      case 'token': {
-        const { n, refused: bad } = message;
-        const reply = (frame: Extract<Down, { t: 'reply' }>['frame']) => send({ t: 'reply', n, frame }, tab);
-        credentialFor(bad && bad === token ? 'rejected' : 'start').then(
-          () => reply({ type: 'token', token: token ?? null }),
-          () => reply(OFFLINE),
+      case 'token':
+        credentialFor(token && token === message.refused ? 'rejected' : 'start').then(
+          () => reply({ type: 'token', token }),
+          () => reply(null),
         );
         return;
-      }
       case 'credential':
         return answered(message.n, message);
       case 'logout':
@@ -500,7 +495,7 @@ export function createHub(
   function gone(tab: string) {
     for (const topic of tabs.get(tab) ?? []) leave(tab, topic);
     tabs.delete(tab);
-    for (const [n, [asked]] of questions) if (asked === tab) answered(n, { failed: '' });
+    for (const [n, [asked]] of questions) if (asked === tab) answered(n, { failed: true });
   }
 
   function close() {
@@ -508,6 +503,13 @@ export function createHub(
     drop();
   }
 
-  send({ t: 'hub' });
-  return { receive, gone, close };
+  send({ type: 'hub' });
+  return {
+    receive,
+    gone,
+    close() {
+      isOver = true;
+      close();
+    },
+  };
 }

@@ -20,13 +20,13 @@ export interface Ears {
   closed(code: number, wasOpen: boolean): void;
 }
 
-export type Socket = new (url: string, protocols?: string[]) => WebSocket;
+export type Dial = (url: string, protocols?: string[]) => WebSocket;
 
 /** Below the address of a server. */
 export const socketUrl = (base: string, path: string): string => base.replace(/^http/, 'ws') + path;
 
 /** A socket with handlers; `close` ends it without a word. */
-export function dial(socket: WebSocket, { opened, heard, closed }: { opened(): void; heard(frame: any): void; closed(code: number, wasOpen: boolean): void }) {
+export function listen(socket: WebSocket, { opened, heard, closed }: { opened(): void; heard(frame: any): void; closed(code: number, wasOpen: boolean): void }) {
   let wasOpen = false;
   socket.onopen = () => {
     wasOpen = true;
@@ -48,9 +48,9 @@ export function dial(socket: WebSocket, { opened, heard, closed }: { opened(): v
 }
 
 /** The credential goes in the first frame: an address would be logged by proxies. */
-export function openV1(base: string, Socket: Socket, ears: Ears): Line {
-  const socket = new Socket(socketUrl(base, '/ws/'), ['pregon.v1']);
-  const line = dial(socket, {
+export function openV1(base: string, dial: Dial, ears: Ears): Line {
+  const socket = dial(socketUrl(base, '/ws/'), ['pregon.v1']);
+  const line = listen(socket, {
     ...ears,
     opened() {
       // What answers without the subprotocol is another server.

@@ -11,11 +11,11 @@ export interface Outbox {
 
 const STORE = 'unsent';
 
-/** For users of whom nothing is known: what is unsent would be found by nobody. */
-export const noOutbox: Outbox = { load: async () => [], put() {}, remove() {}, clear() {} };
-
-/** `key` names user and server, so that nothing is ever sent for somebody else or to somewhere else. */
-export function openOutbox(key: string): Outbox {
+/**
+ * `key` names user and server, so that nothing is ever sent for somebody else or to somewhere else. Without it nothing is kept: what
+ * is unsent of a user of whom nothing is known would be found by nobody.
+ */
+export function openOutbox(key: string | undefined): Outbox {
   const name = (client_id: string) => `${key} ${client_id}`;
   const all = () => IDBKeyRange.bound(name(''), name('\uffff'));
   let database: Promise<IDBDatabase> | undefined;
@@ -28,6 +28,7 @@ export function openOutbox(key: string): Outbox {
     }));
   /** Storage may be missing, forbidden or full: then what is unsent is lost with the page, and nothing else. */
   const change = async <T>(work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> => {
+    if (!key) return;
     try {
       const store = (await open()).transaction(STORE, 'readwrite').objectStore(STORE);
       return await new Promise<T>((resolve, reject) => {
@@ -35,9 +36,7 @@ export function openOutbox(key: string): Outbox {
         request.onsuccess = () => resolve(request.result);
         request.onerror = () => reject(request.error);
       });
-    } catch {
-      return undefined;
-    }
+    } catch {}
   };
   return {
     load: async () => (await change((store) => store.getAll(all()))) ?? [],

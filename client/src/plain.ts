@@ -2,16 +2,16 @@
 //
 // They take the token in the address, where proxies may log it. There is no other way in.
 
-import { dial, type Ears, type Line, openV1, type Socket, socketUrl } from './line.js';
+import { type Dial, type Ears, type Line, listen, openV1, socketUrl } from './line.js';
 import type { ClientFrame, ServerFrame } from './protocol.js';
 import { claims, dashedId } from './store.js';
 
-type Dialled = ReturnType<typeof dial>;
+type Dialled = ReturnType<typeof listen>;
 
 const CARRIER = 'notifications';
 
 /** Each user may have notifications, so their socket carries the line: it is opened first, and when it ends all is over. */
-export function openPlain(base: string, Socket: Socket, ears: Ears): Line {
+export function openPlain(base: string, dial: Dial, ears: Ears): Line {
   const { heard } = ears;
   const sockets = new Map<string, Dialled>();
   let token = typeof ears.credential === 'string' ? ears.credential : '';
@@ -33,7 +33,7 @@ export function openPlain(base: string, Socket: Socket, ears: Ears): Line {
   /** Older endpoints answer. So does a server of `pregon.v1` that was away before: it is asked once more. */
   function check() {
     if (!ears.isGuess) return ears.opened();
-    const probe: Line = openV1(base, Socket, {
+    const probe: Line = openV1(base, dial, {
       ...ears,
       opened: () => {
         probe.close();
@@ -62,7 +62,7 @@ export function openPlain(base: string, Socket: Socket, ears: Ears): Line {
   function subscribe({ id, topic }: ClientFrame & { type: 'subscribe' }) {
     if (topic === CARRIER) return live(id, topic);
     let refusal = '';
-    const socket = dial(new Socket(address(topic)), {
+    const socket = listen(dial(address(topic)), {
       opened: () => topic.startsWith('room:') || live(id, topic),
       heard(frame) {
         if (frame.type === 'error') refusal = frame.message ?? frame.error ?? '';
@@ -143,7 +143,7 @@ export function openPlain(base: string, Socket: Socket, ears: Ears): Line {
     }
   }
 
-  sockets.set(CARRIER, dial(new Socket(address(CARRIER)), { opened: check, heard: (frame) => hear(CARRIER, frame), closed: over }));
+  sockets.set(CARRIER, listen(dial(address(CARRIER)), { opened: check, heard: (frame) => hear(CARRIER, frame), closed: over }));
   return { protocol: 'plain', send, close };
 }
 

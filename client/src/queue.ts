@@ -20,20 +20,17 @@ export function createQueue(
   /** Topics with a message under way. */
   const busy = new Set<string>();
   const loaded = outbox.load().then((stored) => {
-    for (const unsent of stored.sort(byTime)) {
-      if (find(unsent.client_id)) continue;
-      all.push(unsent);
-      tell(unsent.topic, [unsent]);
-    }
-    all.sort(byTime);
+    const fresh = stored.filter(({ client_id }) => !find(client_id));
+    all = [...all, ...fresh].sort(byTime);
+    fresh.forEach((unsent) => tell(unsent));
     flush();
   });
   const find = (client_id: string) => all.find((unsent) => unsent.client_id === client_id);
-  const tell = (topic: string, unsent = all.filter((one) => one.topic === topic)) => send({ t: 'unsent', topic, unsent });
+  const tell = (unsent: Unsent, tab?: string) => send({ type: 'unsent', topic: unsent.topic, unsent }, tab);
 
   function keep(unsent: Unsent) {
     outbox.put(unsent);
-    tell(unsent.topic, [unsent]);
+    tell(unsent);
   }
 
   /** An entry is replaced and never changed: tabs may have it. */
@@ -47,7 +44,7 @@ export function createQueue(
   function done({ topic, client_id }: Unsent, id?: string) {
     all = all.filter((unsent) => unsent.client_id !== client_id);
     outbox.remove(client_id);
-    send({ t: 'done', topic, client_id, id });
+    send({ type: 'done', topic, client_id, id });
   }
 
   function pump(topic: string) {
@@ -75,16 +72,20 @@ export function createQueue(
     else if (!unsent.tried) change(unsent, { tried: true });
   }
 
+  function add(unsent: Unsent) {
+    if (find(unsent.client_id)) return;
+    all = [...all, unsent].sort(byTime);
+    keep(unsent);
+    void loaded.then(() => pump(unsent.topic));
+  }
+
   function flush() {
     for (const topic of new Set(all.map((unsent) => unsent.topic))) pump(topic);
   }
 
   return {
-    tell,
     /** All that waits, to one tab. */
-    tellAll(tab: string) {
-      for (const unsent of all) send({ t: 'unsent', topic: unsent.topic, unsent: [unsent] }, tab);
-    },
+    tellAll: (tab: string) => all.forEach((unsent) => tell(unsent, tab)),
     /** Sends what waits, once it is known. */
     flush: () => void loaded.then(flush),
     remove(client_id: string) {
@@ -93,22 +94,14 @@ export function createQueue(
     },
     /** Nothing is on its way; what has failed waits for its user. */
     isEmpty: () => all.every((unsent) => unsent.error),
-    add(unsent: Unsent) {
-      if (find(unsent.client_id)) return;
-      all.push(unsent);
-      keep(unsent);
-      void loaded.then(() => pump(unsent.topic));
-    },
+    add,
     /** The user wants it sent after all. */
     again(topic: string, client_id?: string) {
       for (const unsent of [...all]) {
         if (unsent.topic !== topic || !unsent.error || (client_id && client_id !== unsent.client_id)) continue;
         // What was refused is not stored, and what is old may be forgotten: it is another message.
         done(unsent);
-        const again = { ...unsent, client_id: unique(), at: Date.now(), tried: false, error: undefined };
-        all.push(again);
-        keep(again);
-        pump(topic);
+        add({ ...unsent, client_id: unique(), at: Date.now(), tried: false, error: undefined });
       }
     },
     clear() {

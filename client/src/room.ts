@@ -59,12 +59,10 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   const name = `room:${plainId(id)}`;
   const path = `/api/messaging/chats/${dashedId(id)}/messages/`;
   let stored: Message[] = [];
-  /** What is on its way, and as what it is shown. */
-  const waiting = new Map<string, { unsent: Unsent; message: Message }>();
+  /** As what it shows that is on its way, by `client_id`. */
+  const views = new Map<string, Message>();
   /** Stored, by the hub's word; the event may still come. */
   let sent: Message[] = [];
-  /** Their messages are among those that are stored, whatever the hub says of them. */
-  const arrived = new Set<string>();
   const gone = new Set<string>();
   let present = new Set<string>();
   const typing = createTyping(host, name, (change) => topic.set({ typing: change(topic.get().typing) }));
@@ -74,42 +72,42 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   function first(results: object[]) {
     stored = sorted(results.map(blank));
     gone.clear();
-    for (const { unsent: one } of waiting.values()) {
+    for (const one of waiting()) {
       const isTwin = ({ sender, content, client_id, created_at }: Message) =>
         !client_id && isMine(sender) && content === one.content && Date.parse(created_at) > one.at - SKEW_MS;
       const twin = one.tried && stored.find(isTwin);
-      if (!twin) continue;
-      twin.client_id = one.client_id;
-      arrived.add(one.client_id);
+      if (twin) twin.client_id = one.client_id;
     }
     return { messages: shown() };
   }
 
-  function wait(unsent: Unsent) {
-    const { client_id, content, message_type, reply_to, at, error } = unsent;
-    const known = waiting.get(client_id);
+  const waiting = () => [...host.waiting.values()].filter((one) => one.topic === name);
+
+  function view({ client_id, content, message_type, reply_to, at, error }: Unsent): Message {
+    const known = views.get(client_id);
     // That it was sent once does not show.
-    const isSame = known && known.message.error === error;
-    const message = isSame
-      ? known.message
-      : blank({
-          id: client_id,
-          client_id,
-          sender: host.me ?? { id: '', username: '' },
-          content,
-          message_type,
-          reply_to: stored.find(({ id }) => id === reply_to) ?? null,
-          created_at: new Date(at).toISOString(),
-          state: error ? 'failed' : 'sending',
-          error,
-        });
-    waiting.set(client_id, { unsent, message });
+    if (known && known.error === error) return known;
+    const message = blank({
+      id: client_id,
+      client_id,
+      sender: host.me ?? { id: '', username: '' },
+      content,
+      message_type,
+      reply_to: stored.find(({ id }) => id === reply_to) ?? null,
+      created_at: new Date(at).toISOString(),
+      state: error ? 'failed' : 'sending',
+      error,
+    });
+    views.set(client_id, message);
+    return message;
   }
 
+  /** Is it neither shown nor deleted? What is stored is on its way no more, whatever the hub says of it. */
+  const isNew = ({ id, client_id }: Message) => !gone.has(id) && !stored.some((one) => one.id === id || (client_id && one.client_id === client_id));
+
   function shown(): Message[] {
-    sent = sent.filter(({ id }) => !stored.some((message) => message.id === id));
-    const isShown = ({ client_id }: Message) => !arrived.has(client_id!);
-    return [...stored, ...sent, ...[...waiting.values()].map(({ message }) => message).filter(isShown)];
+    sent = sent.filter(isNew);
+    return [...stored, ...sent, ...waiting().map(view).filter(isNew)];
   }
 
   /** Nobody is told of what does not show. */
@@ -121,7 +119,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   /** One that is known is as its other events have made it. One that is older than all comes with its page. */
   function insert(message: Message) {
     const isOlder = topic.get().hasOlder && stored[0] && isBefore(message, stored[0]);
-    if (isOlder || gone.has(message.id) || stored.some(({ id }) => id === message.id)) return;
+    if (isOlder || !isNew(message)) return;
     stored = stored.toSpliced(stored.findLastIndex((one) => isBefore(one, message)) + 1, 0, message);
   }
 
@@ -143,7 +141,6 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
     switch (event.type) {
       case 'message': {
         const message = blank({ ...event.message, ...(event.client_id && { client_id: event.client_id }) });
-        if (waiting.has(event.client_id)) arrived.add(event.client_id);
         insert(message);
         typing.stops(message.sender.id);
         if (!isMine(message.sender)) topic.set({ unread: topic.get().unread + 1 });
@@ -185,23 +182,24 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       case 'user_status': {
         const { user_id, username, status } = event;
         const users = topic.get().presence.users.filter((person) => person.id !== user_id);
-        if (status === 'online') present.add(user_id);
-        else present.delete(user_id);
-        return showPresence(status === 'online' ? [...users, { id: user_id, username }] : users);
+        present.delete(user_id);
+        if (status === 'online') {
+          present.add(user_id);
+          users.push({ id: user_id, username });
+        }
+        return showPresence(users);
       }
       case 'presence_count':
         return topic.set({ presence: { users: [], count: event.present } });
     }
   }
 
-  function down(message: Down) {
-    if (message.t === 'unsent') message.unsent.forEach(wait);
-    else if (message.t === 'done') {
+  function down(message?: Down) {
+    if (message?.type === 'done') {
       const { client_id, id } = message;
-      const one = waiting.get(client_id);
-      waiting.delete(client_id);
-      if (arrived.delete(client_id)) return;
-      if (one && id) sent.push({ ...one.message, id, state: 'sent' });
+      const one = views.get(client_id);
+      views.delete(client_id);
+      if (one && id) sent.push({ ...one, id, state: 'sent' });
     }
     show();
   }
@@ -225,13 +223,11 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       },
       first,
       more(older) {
-        const isNew = ({ id }: Message) => !gone.has(id) && !stored.some((one) => one.id === id);
         stored = sorted([...older.map(blank).filter(isNew), ...stored]);
         return { messages: shown() };
       },
       apply,
       down,
-      unsent: () => [...waiting.values()].map(({ unsent }) => unsent),
       subscribed() {
         askUnread();
         present = new Set();
@@ -243,18 +239,20 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
   return {
     ...topic,
     send(content, { replyTo = null, type = 'text' } = {}) {
-      const one: Unsent = { client_id: unique(), topic: name, content, message_type: type, reply_to: replyTo, at: Date.now() };
-      wait(one);
+      const client_id = unique();
+      // The order in which it is sent, and found again by another tab.
+      const at = Math.max(Date.now(), ...waiting().map((one) => one.at + 1));
+      const unsent = { client_id, topic: name, content, message_type: type, reply_to: replyTo, at };
+      host.up({ type: 'unsent', topic: name, unsent });
       typing.sent();
       show();
-      host.up({ t: 'say', unsent: one });
-      return one.client_id;
+      return client_id;
     },
     edit: (message_id, content) => host.ask({ type: 'edit_message', topic: name, message_id, content }),
     async remove(message_id) {
-      if (!waiting.delete(message_id)) return host.ask({ type: 'delete_message', topic: name, message_id });
+      if (!host.waiting.has(message_id)) return host.ask({ type: 'delete_message', topic: name, message_id });
+      host.up({ type: 'done', topic: name, client_id: message_id });
       show();
-      host.up({ t: 'drop', client_id: message_id });
     },
     react: (message_id, reaction_type) => host.ask({ type: 'react_message', topic: name, message_id, reaction_type }),
     setTyping: typing.set,
@@ -272,7 +270,7 @@ function createRoom(host: Host, id: string, page?: Page<object>): Room {
       const { readers } = await host.ask({ type: 'readers', topic: name, message_id, limit: 200 });
       topic.set({ readers: { ...topic.get().readers, [message_id]: readers.map(person) } });
     },
-    retry: (client_id) => host.up({ t: 'again', topic: name, client_id }),
+    retry: (client_id) => host.up({ type: 'again', topic: name, client_id }),
   };
 }
 

@@ -11,8 +11,8 @@ export function serve(scope: object = globalThis): void {
   (scope as { onconnect: (event: MessageEvent) => void }).onconnect = ({ ports: [port] }) => {
     let mine: string;
     let served: { hub: Hub; ports: Map<string, MessagePort> };
-    port!.onmessage = ({ data }: MessageEvent<Up | { t: 'open'; setting: Setting }>) => {
-      if (data.t !== 'open') return served?.hub.receive(mine, data);
+    port!.onmessage = ({ data }: MessageEvent<Up | { type: 'open'; setting: Setting }>) => {
+      if (data.type !== 'open') return served?.hub.receive(mine, data);
       const { key, tab } = data.setting;
       const isNew = !hubs.has(key);
       if (isNew) {
@@ -20,12 +20,12 @@ export function serve(scope: object = globalThis): void {
         const send = (down: Down, to?: string) => {
           for (const [name, port] of ports) if (!to || to === name) port.postMessage(down);
         };
-        hubs.set(key, { ports, hub: createHub(data.setting, WebSocket, openOutbox(key), send) });
+        hubs.set(key, { ports, hub: createHub(data.setting, (url, protocols) => new WebSocket(url, protocols), openOutbox(key), send) });
       }
       mine = tab;
       served = hubs.get(key)!;
       served.ports.set(tab, port!);
-      port!.postMessage({ t: 'hub' } satisfies Down);
+      port!.postMessage({ type: 'hub' } satisfies Down);
       watch(key, tab, () => {
         served.ports.delete(tab);
         served.hub.gone(tab);

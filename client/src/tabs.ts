@@ -3,8 +3,8 @@
 // Every tab holds a lock of its own, too. Whoever gets it knows that the tab has gone, even if it crashed.
 
 import { createHub, type Hub, type HubSettings } from './hub.js';
-import type { Socket } from './line.js';
-import { noOutbox, openOutbox } from './outbox.js';
+import type { Dial } from './line.js';
+import { openOutbox } from './outbox.js';
 import type { Down, Up } from './wire.js';
 
 export interface Tabs {
@@ -25,11 +25,11 @@ export interface Setting extends HubSettings {
 
 export type Heard = (message: Down) => void;
 
-/** Holds a lock until the result is called. Browsers that keep nothing for a page may refuse locks, too. */
-export function hold(name: string, got: () => void, refused = () => {}): () => void {
+/** Holds a lock until the result is called. `ended`: it is held no more, or was refused, as by browsers that keep nothing for a page. */
+export function hold(name: string, got: () => unknown, ended: () => unknown, options: LockOptions = {}): () => void {
   let free!: () => void;
   const held = new Promise<void>((resolve) => (free = resolve));
-  navigator.locks.request(name, () => (got(), held)).catch(refused);
+  navigator.locks.request(name, options, () => (got(), held)).then(ended, ended);
   return free;
 }
 
@@ -42,78 +42,71 @@ export const watch = (key: string, tab: string, gone: () => void) =>
   void navigator.locks.request(lockOf(key, tab), { mode: 'shared' }, gone);
 
 /** With other tabs, if they can share. */
-export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, heard: Heard): Tabs {
+export function openTabs(setting: Setting, dial: Dial, isShared: boolean, heard: Heard): Tabs {
   const { key, tab } = setting;
   const canShare = isShared && globalThis.navigator?.locks;
   let hub: Hub | undefined;
   let isStopped = false;
   let isHeld = false;
   let silence: ReturnType<typeof setTimeout> | undefined;
-  let release = () => {};
+  let release = resign;
 
-  const hear = (message: Down) => {
+  /** When the hub that is heard began. What an older one says is late, or its tab was frozen: it counts no more. */
+  let newest = 0;
+
+  const hear = (message: Down, since = newest) => {
+    if (isStopped || since < newest) return;
+    newest = since;
     clearTimeout(silence);
     silence = undefined;
-    if (!isStopped) heard(message);
+    heard(message);
   };
   const channel = canShare ? new BroadcastChannel(nameOf(key)) : undefined;
   if (channel) {
-    channel.onmessage = ({ data: { from, to, down, up } }) => {
-      if (down && (!to || to === tab)) hear(down);
+    channel.onmessage = ({ data: { from, to, down, since, up } }) => {
+      if (down && (!to || to === tab)) hear(down, since);
       if (up && hub) {
-        if (up.t === 'hello') watch(key, from, () => hub?.gone(from));
+        if (up.type === 'hello') watch(key, from, () => hub?.gone(from));
         hub.receive(from, up);
       }
     };
   }
 
+  function resign() {
+    if (!hub) return;
+    hub.close();
+    hub = undefined;
+    // There may be another one for long, if this tab was frozen.
+    queueMicrotask(() => hear({ type: 'hub' }));
+  }
+
   function lead() {
-    hub = createHub(
-      setting,
-      Socket,
-      setting.user ? openOutbox(key) : noOutbox,
-      (down, to) => {
-        // Not at once: whoever asks is not answered before it has asked.
-        if (!to || to === tab) queueMicrotask(() => hear(down));
-        if (to !== tab) channel?.postMessage({ to, down });
-      },
-      tab,
-    );
+    const since = Math.max(Date.now(), newest + 1);
+    const send = (down: Down, to?: string) => {
+      // Not at once: whoever asks is not answered before it has asked.
+      if (!to || to === tab) queueMicrotask(() => hear(down, since));
+      if (to !== tab) channel?.postMessage({ to, down, since });
+    };
+    hub = createHub(setting, dial, openOutbox(setting.user && key), send, tab);
   }
 
   /** Leads once it has the lock, and for as long as it has it. */
   function apply(steal?: boolean) {
     release();
     const abort = new AbortController();
-    let free!: () => void;
-    let mine: Hub | undefined;
-    let isReleased = false;
-    const held = new Promise<void>((resolve) => (free = resolve));
-    const resign = () => {
-      mine?.close();
-      if (hub === mine) hub = undefined;
-      mine = undefined;
-    };
+    const { signal } = abort;
+    const free = hold(
+      nameOf(key),
+      () => signal.aborted || lead(),
+      // Another tab took it, because this one was silent.
+      () => signal.aborted || apply(),
+      steal ? { steal } : { signal },
+    );
     release = () => {
-      isReleased = true;
       resign();
       abort.abort();
       free();
     };
-    const granted = () => {
-      if (isReleased) return;
-      lead();
-      mine = hub;
-      return held;
-    };
-    navigator.locks
-      .request(nameOf(key), steal ? { steal } : { signal: abort.signal }, granted)
-      .catch(() => {})
-      .then(() => {
-        resign();
-        // Another tab took it, because this one was silent.
-        if (!isReleased) apply();
-      });
   }
 
   const up = (message: Up) => (hub ? hub.receive(tab, message) : isHeld && channel?.postMessage({ from: tab, up: message }));
@@ -126,7 +119,7 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
       lockOf(key, tab),
       () => {
         isHeld = true;
-        hear({ t: 'hub' });
+        hear({ type: 'hub' });
         apply();
       },
       () => isStopped || lead(),
@@ -137,16 +130,14 @@ export function openTabs(setting: Setting, Socket: Socket, isShared: boolean, he
     up,
     poke(now, lost) {
       if (!hub && isHeld) silence ??= setTimeout(() => apply(true), SILENT_MS);
-      up({ t: 'poke', now, lost });
+      up({ type: 'poke', now, lost });
     },
     stop() {
-      up({ t: 'bye' });
+      up({ type: 'bye' });
       isStopped = true;
       clearTimeout(silence);
       release();
       giveUp();
-      hub?.close();
-      hub = undefined;
       channel?.close();
     },
   };

@@ -3,7 +3,7 @@
 import type { Host, Topic } from './client.js';
 import { cell, isBehind, type Store } from './store.js';
 import type { Live, Page } from './types.js';
-import type { Down, Unsent } from './wire.js';
+import type { Cursor, Down } from './wire.js';
 
 export interface LiveTopic<S> extends Store<S> {
   /** The state at the beginning, which a server renders. */
@@ -34,9 +34,8 @@ export interface Spec<S> {
   more(results: any[]): Partial<S>;
   apply(event: any): void;
   subscribed?(): void;
-  /** What concerns messages that are not stored yet. */
-  down?(message: Down): void;
-  unsent?(): Unsent[];
+  /** What concerns messages that are not stored yet. Without a message: somebody listens again. */
+  down?(message?: Down): void;
 }
 
 const READ_AGAIN_MS = 3_000;
@@ -58,14 +57,14 @@ export function liveTopic<S extends Live>(
   page: (Partial<Page<object>> & { cursor?: string | null }) | undefined,
   spec: Spec<S>,
 ): Internal<S> {
-  let cursor = page?.cursor ?? null;
+  let cursor: Cursor = page?.cursor;
   let older: string | null = null;
   let isLoaded = !!page;
   let isSubscribed = false;
   let isLost = false;
   let isUsed = false;
   /** What comes while the list is read. */
-  let held: (Down & { t: 'event' })[] | undefined;
+  let held: (Down & { type: 'event' })[] | undefined;
   let isStale = false;
   let leaving: ReturnType<typeof setTimeout> | undefined;
   let reading: ReturnType<typeof setTimeout> | undefined;
@@ -84,13 +83,14 @@ export function liveTopic<S extends Live>(
     // One tick late: whoever comes back in the same moment (StrictMode, another page) finds it as it was.
     if (!used) leaving = setTimeout(leave);
   });
-  const set = (patch: Partial<Live>) => state.set(patch as Partial<S>);
+  const set = state.set as (patch: object) => void;
 
   async function join() {
     isUsed = true;
-    void host.start().then(() => host.up({ t: 'connect' }));
+    host.retry();
     if (!isLoaded) await read();
     if (isUsed) host.retain(topic);
+    spec.down?.();
     showStatus();
   }
 
@@ -112,7 +112,7 @@ export function liveTopic<S extends Live>(
     // What is being read may be older than what happened now.
     isStale = !!held;
     if (held) return;
-    const events: (Down & { t: 'event' })[] = [];
+    const events: (Down & { type: 'event' })[] = [];
     held = events;
     try {
       let list;
@@ -122,7 +122,7 @@ export function liveTopic<S extends Live>(
       } while (isStale);
       isLoaded = true;
       cursor = list.cursor ?? cursor;
-      state.set({ ...(list.page && first(list.page)), ...list.patch, gap: false, error: null } as Partial<S>);
+      set({ ...(list.page && first(list.page)), ...list.patch, gap: false, error: null });
     } catch (error: any) {
       const { code = 'offline', message: text } = error;
       set({ error: { code, text } });
@@ -135,7 +135,7 @@ export function liveTopic<S extends Live>(
     showStatus();
   }
 
-  function take({ cursor: place, event }: Down & { t: 'event' }) {
+  function take({ cursor: place, event }: Down & { type: 'event' }) {
     if (place) {
       if (cursor && !isBehind(place, cursor)) return;
       cursor = place;
@@ -147,16 +147,15 @@ export function liveTopic<S extends Live>(
   const topic: Topic = {
     name,
     cursor: () => cursor,
-    unsent: () => spec.unsent?.() ?? [],
     connectionChanged: showStatus,
     down(message) {
-      const { t } = message;
-      if (t === 'event') {
+      const { type } = message;
+      if (type === 'event') {
         // What other tabs hear before the hub has this one's place would be taken for what follows it.
         if (message.cursor && !isSubscribed) return;
         if (held) held.push(message);
         else take(message);
-      } else if (t === 'subscribed') {
+      } else if (type === 'subscribed') {
         isSubscribed = true;
         isLost = false;
         spec.subscribed?.();
@@ -164,11 +163,11 @@ export function liveTopic<S extends Live>(
         if (!isLoaded || !cursor || !message.cursor || isBehind(message.cursor, cursor)) void read();
         cursor ??= message.cursor;
         showStatus();
-      } else if (t === 'gap') {
+      } else if (type === 'gap') {
         cursor = message.cursor;
         set({ gap: true });
         void read();
-      } else if (t === 'lost') {
+      } else if (type === 'lost') {
         isLost = true;
         set({ status: 'lost', error: message.error });
       } else spec.down?.(message);
@@ -183,7 +182,7 @@ export function liveTopic<S extends Live>(
       if (!from) return;
       const { body } = await host.call('GET', from);
       // Somebody else has asked for it, or all of it was read anew.
-      if (older === from) state.set(paged(body, spec.more(body.results)));
+      if (older === from) set(paged(body, spec.more(body.results)));
     },
     async reload() {
       await host.start();

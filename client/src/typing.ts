@@ -21,7 +21,7 @@ export function createTyping(host: Host, topic: string, show: (change: (typing: 
   function set(isTyping: boolean) {
     clearTimeout(quiet);
     const now = Date.now();
-    const tell = (is_typing: boolean) => host.up({ t: 'tell', frame: { type: 'typing', topic, is_typing } });
+    const tell = (is_typing: boolean) => host.up({ type: 'tell', frame: { type: 'typing', topic, is_typing } });
     if (isTyping) {
       quiet = setTimeout(() => set(false), TYPING_EVERY_MS);
       if (now - toldAt < TYPING_EVERY_MS) return;

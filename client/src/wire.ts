@@ -17,44 +17,49 @@ export interface Unsent {
   error?: Failure | undefined;
 }
 
+/** A place in a topic's order, where there is one. */
+export type Cursor = string | null | undefined;
+
 /** From a tab to the hub. */
 export type Up =
   /** What this tab listens to, and up to which place it has heard; what it wants sent, which the hub may not know of. */
-  | { t: 'hello'; topics: [topic: string, cursor: string | null][]; unsent: Unsent[] }
-  | { t: 'join'; topic: string; cursor: string | null }
-  | { t: 'leave'; topic: string }
-  | { t: 'bye' }
-  | { t: 'say'; unsent: Unsent }
+  | { type: 'hello'; topics: [topic: string, cursor: Cursor][]; unsent: Unsent[] }
+  | { type: 'join'; topic: string; cursor: Cursor }
+  | { type: 'leave'; topic: string }
+  | { type: 'bye' }
+  /** Say it as soon as it can be. */
+  | { type: 'unsent'; topic: string; unsent: Unsent }
   /** Send a message that has failed again, or all of a topic. */
-  | { t: 'again'; topic: string; client_id?: string | undefined }
+  | { type: 'again'; topic: string; client_id?: string | undefined }
   /** Connect now, also after the connection was closed for good. */
-  | { t: 'connect' }
-  | { t: 'drop'; client_id: string }
+  | { type: 'connect' }
+  /** It was given up. */
+  | { type: 'done'; topic: string; client_id: string }
   /** A request that is answered. */
-  | { t: 'ask'; n: number; frame: ClientFrame }
-  | { t: 'tell'; frame: ClientFrame }
+  | { type: 'ask'; n: number; frame: ClientFrame }
+  | { type: 'tell'; frame: ClientFrame }
   /** Is the connection well? `now`: do not wait to connect. `lost`: what there is of a connection is of no use. */
-  | { t: 'poke'; now: boolean | undefined; lost: boolean | undefined }
+  | { type: 'poke'; now: boolean | undefined; lost: boolean | undefined }
   /** A token for REST; `refused` is one that was not taken. */
-  | { t: 'token'; n: number; refused?: string }
+  | { type: 'token'; n: number; refused?: string }
   /** The credential that the hub has asked for. */
-  | { t: 'credential'; n: number; credential?: Credential; failed?: string }
-  | { t: 'logout' };
+  | { type: 'credential'; n: number; credential?: Credential; failed?: boolean }
+  | { type: 'logout' };
 
-/** From the hub to one tab or to all of them. */
+/** From the hub to one tab or to all of them. Frames of the server that tabs understand are passed on. */
 export type Down =
   /** There is a new hub: say hello. */
-  | { t: 'hub' }
-  | { t: 'alive' }
-  | { t: 'credential'; n: number; reason: TokenReason }
-  | { t: 'status'; connection: Connection; me: { id: string; username: string } | undefined }
-  | { t: 'reply'; n: number; frame: ServerFrame | { type: 'token'; token: string | null } }
-  | { t: 'subscribed'; topic: string; cursor: string | null }
-  | { t: 'gap'; topic: string; cursor: string | null }
-  | { t: 'event'; topic: string; cursor: string | null; event: any }
-  | { t: 'lost'; topic: string; error: Failure }
-  /** What waits in a topic, or some of it that is new or has changed. */
-  | { t: 'unsent'; topic: string; unsent: Unsent[] }
+  | { type: 'hub' }
+  | { type: 'alive' }
+  | { type: 'credential'; n: number; reason: TokenReason }
+  | { type: 'status'; connection: Connection; me: { id: string; username: string } | undefined }
+  | { type: 'reply'; n: number; frame: ServerFrame | { type: 'token'; token: string | undefined } }
+  | { type: 'subscribed'; topic: string; cursor?: Cursor }
+  | { type: 'gap'; topic: string; cursor?: Cursor }
+  | { type: 'event'; topic: string; cursor?: Cursor; event: any }
+  | { type: 'lost'; topic: string; error: Failure }
+  /** One that waits; it is new or has changed. */
+  | { type: 'unsent'; topic: string; unsent: Unsent }
   /** It waits no more: it is stored as the message `id`, or it was given up. */
-  | { t: 'done'; topic: string; client_id: string; id?: string | undefined }
-  | { t: 'notice'; text: string; topic: string | null | undefined };
+  | { type: 'done'; topic: string; client_id: string; id?: string | undefined }
+  | { type: 'notice'; text: string; topic?: string | null | undefined };

@@ -8,16 +8,17 @@ export function openWorker(setting: Setting, worker: SharedWorker, heard: Heard)
   let isOpen = false;
   port.onmessage = ({ data }) => heard(data);
   // Not before: the worker would think that the tab has gone.
-  const giveUp = hold(lockOf(setting.key, setting.tab), () => {
+  const got = () => {
     isOpen = true;
-    port.postMessage({ t: 'open', setting });
-  });
+    port.postMessage({ type: 'open', setting });
+  };
+  const giveUp = hold(lockOf(setting.key, setting.tab), got, () => {});
   const up = (message: Up) => isOpen && port.postMessage(message);
   return {
     up,
-    poke: (now, lost) => up({ t: 'poke', now, lost }),
+    poke: (now, lost) => up({ type: 'poke', now, lost }),
     stop() {
-      up({ t: 'bye' });
+      up({ type: 'bye' });
       port.onmessage = null;
       giveUp();
     },

@@ -18,7 +18,7 @@ const events = frames.filter((frame) => frame.type === 'event');
 const names = new Map(
   frames.flatMap((frame) => (frame.type === 'users' ? frame.users : [])).map(({ n, ...user }) => [n, person(user)]),
 );
-const decoded = (type: string) => decode(events.find((frame) => frame.event.type === type)!.event, names);
+const decoded = (type: string) => decode(events.find((frame) => frame.event.type === type)!.event, (n) => names.get(n));
 
 describe('golden frames of the server', () => {
   it('name users by number, with what REST calls their picture', () => {
