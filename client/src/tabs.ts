@@ -34,7 +34,7 @@ export function hold(name: string, got: () => unknown, ended: () => unknown, opt
 }
 
 /** What tabs tell each other may be otherwise in another version of this package: then this name is, too. */
-const nameOf = (key: string) => `pregon 1 ${key}`;
+const nameOf = (key: string) => `pregon 2 ${key}`;
 
 export const lockOf = (key: string, tab: string) => `${nameOf(key)} ${tab}`;
 

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { BrowserContext, Page } from 'playwright-core';
 import { isLive, say, sees, Site, status, texts } from './support/browser.js';
 import { Pregon, Proxy } from './support/pregon.js';
+import { until } from './support/until.js';
 
 let site: Site;
 let server: Pregon;
@@ -33,17 +34,9 @@ let rooms = 0;
 const fresh = () => ({ room: (rooms += 1) });
 const leads = async (pages: Page[]) => {
   const names = await Promise.all(pages.map((page) => page.evaluate(async () => (await navigator.locks.query()).held!.map((lock) => [lock.name!, lock.clientId!]))));
-  const holder = names[0]!.find(([name]) => /^pregon 1 \S+ \S+$/.test(name!))?.[1];
+  const holder = names[0]!.find(([name]) => /^pregon 2 \S+ \S+$/.test(name!))?.[1];
   return holder;
 };
-
-async function until(what: () => Promise<boolean>, within = 10_000): Promise<void> {
-  const end = Date.now() + within;
-  while (!(await what())) {
-    if (Date.now() > end) throw new Error(`never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe('tabs', () => {
   it('of one user have one socket, opened once under StrictMode', async () => {

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { decode, person } from '../src/decode.js';
 import { createClient, feed as feedOf, notifications, post as postOf, room as roomOf } from '../src/index.js';
 import type { ClientFrame, ServerFrame } from '../src/protocol.js';
-import { ANA, FakeServer, ROOM, TOPIC, tokenOf, until } from './support/fake.js';
+import { ANA, FakeServer, ROOM, TOPIC, tokenOf } from './support/fake.js';
+import { until } from './support/until.js';
 
 const golden = <T>(side: string): T[] =>
   readFileSync(new URL(`../../docs/protocol/pregon.v1.${side}.jsonl`, import.meta.url), 'utf8')

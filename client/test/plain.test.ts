@@ -2,7 +2,8 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Client, createClient, type Options, notifications, room as roomOf } from '../src/index.js';
-import { ANA, BETO, FakeServer, type FakeSocket, ROOM, tokenOf, until } from './support/fake.js';
+import { ANA, BETO, FakeServer, type FakeSocket, ROOM, tokenOf } from './support/fake.js';
+import { until } from './support/until.js';
 
 /** A server as Django is: `/ws/` answers nothing, lists name no place, and no `client_id` is known. */
 class OldServer extends FakeServer {

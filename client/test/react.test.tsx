@@ -12,6 +12,7 @@ import {
   usePostWebSocket, usePresence,
 } from '../src/react/index.js';
 import { ANA, BETO, FakeServer, ROOM, TOPIC, tokenOf } from './support/fake.js';
+import { until as untilSo } from './support/until.js';
 
 const clients: Client[] = [];
 
@@ -24,14 +25,7 @@ function clientOf(server: FakeServer): Client {
 }
 
 /** Until it is so, with React told. */
-async function until<T>(what: () => T | false | null | undefined): Promise<T> {
-  for (let tries = 0; tries < 1000; tries += 1) {
-    const found = what();
-    if (found) return found;
-    await act(() => new Promise((resolve) => setTimeout(resolve, 5)));
-  }
-  throw new Error(`never: ${what}`);
-}
+const until = <T,>(what: () => T) => untilSo(what, undefined, undefined, () => act(() => new Promise((resolve) => setTimeout(resolve, 5))));
 
 function Chat({ room = ROOM, initial, onMessage }: { room?: string; initial?: Page<object>; onMessage?: (message: Message) => void }) {
   const { messages, status, send } = useChatWebSocket(room, { ...(initial && { initial }), ...(onMessage && { onMessage }) });

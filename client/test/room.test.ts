@@ -2,7 +2,8 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Client, createClient, type Options, type Room, notifications, room as roomOf } from '../src/index.js';
-import { ANA, BETO, FakeServer, ROOM, TOPIC, tokenOf, until } from './support/fake.js';
+import { ANA, BETO, FakeServer, ROOM, TOPIC, tokenOf } from './support/fake.js';
+import { until } from './support/until.js';
 
 const clients: Client[] = [];
 
@@ -304,6 +305,37 @@ describe('a broken connection', () => {
 });
 
 describe('a message', () => {
+  it('that was given up, or whose user has logged out, before there was a hub is not said by the next one', async () => {
+    for (const ends of ['remove', 'logout']) {
+      const server = new FakeServer();
+      let grant: (() => void) | undefined;
+      // The lock comes when the test says so: until then nobody leads.
+      const request = (name: string, ...rest: any[]) =>
+        new Promise((resolve) => {
+          const got = () => resolve(rest.at(-1)());
+          if (name.endsWith(ANA.id)) grant = got;
+          else queueMicrotask(got);
+        });
+      vi.stubGlobal('navigator', { onLine: true, locks: { request } });
+      const one = client(server, { share: true, url: `http://${ends}.test` });
+      const room = roomOf(one, ROOM);
+      room.subscribe(() => {});
+      const name = room.send('mejor no');
+      await until(() => grant && server.logs.size === 0);
+      expect(texts(room)).toEqual(['mejor no']);
+      if (ends === 'remove') await room.remove(name);
+      else await one.logout();
+      room.send('esto sí');
+      expect(texts(room)).toEqual(['esto sí']);
+      grant!();
+      await until(() => server.known.size);
+      await settled();
+      expect(server.messages().map(({ content }) => content)).toEqual(['esto sí']);
+      one.close();
+      vi.unstubAllGlobals();
+    }
+  });
+
   it('is shown at once, sent, stored, and shown once', async () => {
     const server = new FakeServer();
     const room = await live(roomOf(client(server), ROOM));

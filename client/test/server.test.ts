@@ -3,7 +3,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Client, createClient, type Options, type Room, feed as feedOf, notifications, post as postOf, room as roomOf } from '../src/index.js';
-import { until } from './support/fake.js';
+import {  } from './support/fake.js';
+import { until } from './support/until.js';
 import { Pregon, Proxy } from './support/pregon.js';
 
 let server: Pregon;
@@ -45,7 +46,7 @@ async function proxied(): Promise<Proxy> {
 
 async function live(room: Room): Promise<Room> {
   room.subscribe(() => {});
-  await until(() => room.get().status === 'live', 10_000);
+  await until(() => room.get().status === 'live', Boolean, 10_000);
   return room;
 }
 
@@ -93,7 +94,7 @@ describe('a room of a real server', () => {
     await ana.remove(id);
     await until(() => beto.get().messages.length === 0);
     two.close();
-    await until(() => ana.get().presence.count === 0, 8_000);
+    await until(() => ana.get().presence.count === 0, Boolean, 8_000);
   });
 
   it('loads what is older, page by page, in order', async () => {
@@ -203,12 +204,12 @@ describe('whatever becomes of the connection', () => {
     const beto = await live(roomOf(client(1, theirs), other.rooms[0]!.id));
     for (let round = 0; round < 5; round += 1) {
       for (const text of said(round * 20, round * 20 + 20)) ana.send(text);
-      await until(() => texts(beto).length > round * 20, 10_000);
+      await until(() => texts(beto).length > round * 20, Boolean, 10_000);
       network.cut();
       beto.send(`b${round}`);
     }
     const whole = [...said(0, 100), 'b0', 'b1', 'b2', 'b3', 'b4'].sort();
-    await until(() => [ana, beto].every((one) => one.get().messages.length >= 105 && one.get().messages.every((message) => message.state === 'sent')), 20_000);
+    await until(() => [ana, beto].every((one) => one.get().messages.length >= 105 && one.get().messages.every((message) => message.state === 'sent')), Boolean, 20_000);
     expect([...(await other.contents(0))].sort()).toEqual(whole);
     for (const one of [ana, beto]) expect([...texts(one)].sort()).toEqual(whole);
     expect(texts(beto).filter((text) => text.startsWith('m'))).toEqual(said(0, 100));
@@ -228,7 +229,7 @@ describe('whatever becomes of the connection', () => {
         if (number === 10) await other.stop(signal);
         if (number === 20) await other.serve();
       }
-      await until(() => [ana, beto].every((one) => texts(one).length === all.length && one.get().messages.every(({ state }) => state === 'sent')), 15_000);
+      await until(() => [ana, beto].every((one) => texts(one).length === all.length && one.get().messages.every(({ state }) => state === 'sent')), Boolean, 15_000);
     }
     expect(await other.contents(0)).toEqual(all);
     for (const one of [ana, beto]) expect(texts(one)).toEqual(all);
@@ -269,7 +270,7 @@ describe('whatever becomes of the connection', () => {
       },
     });
     const ana = await live(room(one));
-    await until(() => asked.includes('expired'), 10_000);
+    await until(() => asked.includes('expired'), Boolean, 10_000);
     await until(() => one.connection.get().state === 'live');
     await server.say(1, 0, 'después');
     await until(() => texts(ana).at(-1) === 'después');
@@ -305,7 +306,7 @@ describe('whatever becomes of the connection', () => {
     network.cut();
     await server.say(2, 1, 'entretanto');
     ana.send('y sigue');
-    await until(() => texts(ana).includes('entretanto') && texts(beto).includes('y sigue') && ana.get().messages.every(({ state }) => state === 'sent'), 10_000);
+    await until(() => texts(ana).includes('entretanto') && texts(beto).includes('y sigue') && ana.get().messages.every(({ state }) => state === 'sent'), Boolean, 10_000);
     expect(texts(ana).filter((text) => text === 'y sigue')).toHaveLength(1);
     const bell = notifications(one);
     bell.subscribe(() => {});

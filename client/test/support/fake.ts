@@ -189,14 +189,3 @@ export class FakeServer {
     return [...messages.values()];
   }
 }
-
-/** Until it is so, or the test fails. */
-export async function until<T>(what: () => T | undefined | false | null, within = 5_000): Promise<T> {
-  const end = Date.now() + within;
-  for (;;) {
-    const found = what();
-    if (found) return found;
-    if (Date.now() > end) throw new Error(`never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
