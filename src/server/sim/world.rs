@@ -105,7 +105,7 @@ impl World {
             time,
         };
         let client = |(number, user): (usize, &UserId)| {
-            let account = Account { id: *user, username: format!("c{number}").into(), is_active: true };
+            let account = Account::active(*user, format!("c{number}").into());
             Client::new(account, TOPICS, number >= CLIENTS)
         };
         let clients = users.iter().enumerate().map(client).collect();
