@@ -50,7 +50,7 @@ impl Apart {
     /// The same and this one. Above the bound another goes.
     #[must_use]
     pub fn and(&self, user: UserId) -> Self {
-        let mut users = self.0.as_ref().map(|users| Vec::clone(users)).unwrap_or_default();
+        let mut users = self.0.clone().map(|users| *users).unwrap_or_default();
         if users.len() >= crate::limits::APART_MAX as usize {
             users.pop();
         }
