@@ -27,5 +27,6 @@ for (const [name, [code, external]] of Object.entries(BUNDLES)) {
     load: (id) => (id === 'entry' ? code : null),
   };
   const bundle = await rolldown({ input: 'entry', plugins: [entry], onLog() {} });
-  await bundle.write({ file: `${folder}/${name}.js`, minify: true });
+  // As in what Vite writes, where no hints for other bundlers are left.
+  await bundle.write({ file: `${folder}/${name}.js`, minify: true, comments: { annotation: false } });
 }

@@ -53,6 +53,8 @@ export function openTabs(setting: Setting, dial: Dial, isShared: boolean, heard:
 
   /** When the hub that is heard began. What an older one says is late, or its tab was frozen: it counts no more. */
   let newest = 0;
+  /** When the one in this tab began. */
+  let began = 0;
 
   const hear = (message: Down, since = newest) => {
     if (isStopped || since < newest) return;
@@ -81,7 +83,7 @@ export function openTabs(setting: Setting, dial: Dial, isShared: boolean, heard:
   }
 
   function lead() {
-    const since = Math.max(Date.now(), newest + 1);
+    const since = (began = Math.max(Date.now(), newest + 1));
     const send = (down: Down, to?: string) => {
       // Not at once: whoever asks is not answered before it has asked.
       if (!to || to === tab) queueMicrotask(() => hear(down, since));
@@ -129,6 +131,8 @@ export function openTabs(setting: Setting, dial: Dial, isShared: boolean, heard:
   return {
     up,
     poke(now, lost) {
+      // A tab that was frozen when it got the lock, and had lost it already, may have led later than this one: nobody hears this one.
+      if (hub && began < newest) apply();
       if (!hub && isHeld) silence ??= setTimeout(() => apply(true), SILENT_MS);
       up({ type: 'poke', now, lost });
     },
