@@ -14,7 +14,7 @@ use crate::cluster::peers::Peers;
 use crate::cluster::roster::Rosters;
 use crate::fanout::publisher::Fanout;
 use crate::fanout::sequence::Reach;
-use crate::limits::{IN_FLIGHT_MAX, LOOK_EVERY, LOOK_EVERY_CALM};
+use crate::limits::{COMMIT_MAX, IN_FLIGHT_MAX, LOOK_DEEP_EVERY, LOOK_EVERY, LOOK_EVERY_CALM};
 use crate::store::{Events, StoreError};
 
 /// Looks that were asked for: since when.
@@ -45,6 +45,8 @@ impl Looks {
 #[derive(Debug)]
 struct Plan {
     last: Instant,
+    /// When the log was last read for events whose commit took long.
+    deep: (Timestamp, Instant),
     /// What was committed before then is known, because the log was read.
     read_until: Timestamp,
     /// Something may have been missed since.
@@ -70,11 +72,16 @@ impl Plan {
         self.last = moment;
         // An event's time is taken before its commit, by the clock of the node that commits it.
         let reach = now.min(why.asked.unwrap_or(now)).min(self.read_until);
-        Some(reach.minus(IN_FLIGHT_MAX))
+        let (deep, deep_at) = self.deep;
+        let is_deep = moment.saturating_duration_since(deep_at) >= LOOK_DEEP_EVERY;
+        Some(if is_deep { reach.min(deep).minus(COMMIT_MAX) } else { reach.minus(IN_FLIGHT_MAX) })
     }
 
-    /// The log was read at `now`, or a little later.
-    fn done(&mut self, why: Reasons, now: Timestamp) {
+    /// The log was read since `since` at `now`, or a little later.
+    fn done(&mut self, why: Reasons, since: Timestamp, now: Timestamp, moment: Instant) {
+        if since <= self.deep.0.minus(COMMIT_MAX) {
+            self.deep = (now, moment);
+        }
         self.read_until = now;
         self.is_shaky = why.is_shaky();
     }
@@ -109,7 +116,8 @@ impl Look {
         (looks, rosters): (Looks, Arc<Rosters>),
         (began, clocks): (Timestamp, Clocks),
     ) -> Self {
-        let plan = Plan { last: clocks.steady(), read_until: began, is_shaky: false };
+        let now = clocks.steady();
+        let plan = Plan { last: now, deep: (began, now), read_until: began, is_shaky: false };
         Self { log, fanout, link, peers, looks, rosters, began, clocks, plan, is_failing: false }
     }
 
@@ -140,10 +148,11 @@ impl Look {
         }
         let why = Reasons { asked: self.looks.take(), is_down: !self.link.is_up(), is_one_silent };
         let now = self.clocks.wall();
-        let Some(since) = self.plan.due(why, now, self.clocks.steady()) else { return true };
+        let moment = self.clocks.steady();
+        let Some(since) = self.plan.due(why, now, moment) else { return true };
         match self.look(Reach { since: since.max(self.began), until: now }).await {
             Ok(()) => {
-                self.plan.done(why, now);
+                self.plan.done(why, since, now, moment);
                 if std::mem::take(&mut self.is_failing) {
                     tracing::info!("the log can be read again");
                 }

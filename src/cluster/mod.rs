@@ -40,7 +40,7 @@ pub use crate::cluster::send::Outbox;
 use crate::cluster::whereabouts::Whereabouts;
 use crate::cluster::wire::NodeId;
 use crate::fanout::publisher::{Fanout, ReadMissing};
-use crate::limits::IN_FLIGHT_MAX;
+use crate::limits::COMMIT_MAX;
 use crate::store::{Events, Store, StoreError};
 use crate::telemetry::alarm;
 
@@ -209,7 +209,7 @@ impl Cluster {
 
 /// Has publishers know where topics are. Returns since when things that are not known are news.
 async fn begin(log: &dyn Events, fanout: &Fanout, began: Timestamp) -> Result<Timestamp, StoreError> {
-    let since = began.minus(IN_FLIGHT_MAX);
+    let since = began.minus(COMMIT_MAX);
     let heads = log.heads_since(since).await?;
     tokio::task::block_in_place(|| fanout.begin(&heads));
     Ok(since)

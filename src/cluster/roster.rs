@@ -260,7 +260,7 @@ impl Rosters {
                     match change {
                         Change::Came(room, Person(id, username)) => {
                             let is_told = !username.is_empty();
-                            let account = Arc::new(Account { id, username, is_active: true });
+                            let account = Arc::new(Account::active(id, username));
                             (self.hear_presence)(ToShard::ArrivedElsewhere { room, account, is_told }, room);
                         }
                         Change::Went(room, user) => {
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     fn account(name: &str) -> Arc<Account> {
-        Arc::new(Account { id: UserId::fresh(), username: name.into(), is_active: true })
+        Arc::new(Account::active(UserId::fresh(), name.into()))
     }
 
     #[test]

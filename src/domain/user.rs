@@ -16,6 +16,47 @@ pub struct Account {
     pub username: Box<str>,
     /// Deactivated users may do nothing.
     pub is_active: bool,
+    /// Whom it neither sees come and go nor is seen by.
+    pub apart: Apart,
+}
+
+impl Account {
+    /// One that is active, and kept apart from nobody.
+    pub fn active(id: UserId, username: Box<str>) -> Self {
+        Self { id, username, is_active: true, apart: Apart::default() }
+    }
+}
+
+/// Those who have blocked a user, and those whom the user has blocked: the newest [`APART_MAX`](crate::limits::APART_MAX). Most users have
+/// none, and pay a pointer for that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::box_collection, reason = "each session's account has one, and nearly all are empty")]
+pub struct Apart(Option<Box<Vec<UserId>>>);
+
+impl Apart {
+    /// These users, in any order.
+    pub fn from(mut users: Vec<UserId>) -> Self {
+        users.sort_unstable();
+        users.dedup();
+        users.shrink_to_fit();
+        Self((!users.is_empty()).then(|| Box::new(users)))
+    }
+
+    /// Is this one among them?
+    pub fn contains(&self, user: UserId) -> bool {
+        self.0.as_ref().is_some_and(|users| users.binary_search(&user).is_ok())
+    }
+
+    /// The same and this one. Above the bound another goes.
+    #[must_use]
+    pub fn and(&self, user: UserId) -> Self {
+        let mut users = self.0.clone().map(|users| *users).unwrap_or_default();
+        if users.len() >= crate::limits::APART_MAX as usize {
+            users.pop();
+        }
+        users.push(user);
+        Self::from(users)
+    }
 }
 
 /// Whether a user may enter a room, and how large the room is.

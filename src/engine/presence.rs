@@ -329,7 +329,7 @@ mod tests {
     use crate::ids::ShardId;
 
     fn account() -> Arc<Account> {
-        Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true })
+        Arc::new(Account::active(UserId::fresh(), "ana".into()))
     }
 
     fn here() -> Arc<Listeners> {

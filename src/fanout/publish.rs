@@ -181,15 +181,20 @@ fn except_of(event: &Event) -> Except {
     }
 }
 
-/// Sends no frame. It changes whom a user hears: after everything that was published before, and before everything that
+/// Sends no frame. It changes whom a user hears, or sees: after everything that was published before, and before everything that
 /// comes after.
 fn publish_relation(batch: &mut Batch<'_>, event: RelationEvent) {
     let RelationEvent { user, other, relation, hears, .. } = event;
     let ways = batch.ways;
     let shards = ways.shards_of(Topic::Feed(user));
-    let is_about_posts = !matches!(relation, Relation::Requested | Relation::Blocked | Relation::Unblocked);
-    if !is_about_posts || shards.is_empty() {
-        return;
+    match relation {
+        Relation::Blocked => {
+            batch.flush();
+            return ways.inboxes.iter().for_each(|inbox| inbox.send(ToShard::Apart { user, other }));
+        }
+        Relation::Requested | Relation::Unblocked => return,
+        _ if shards.is_empty() => return,
+        _ => {}
     }
     batch.flush();
     for shard in shards.iter() {

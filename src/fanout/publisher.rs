@@ -179,7 +179,7 @@ impl Fanout {
     }
 
     /// Takes notice of where the topics are in which something happened in the last
-    /// [`IN_FLIGHT_MAX`](crate::limits::IN_FLIGHT_MAX), before anybody listens: all that comes behind is news. Waits while a
+    /// [`COMMIT_MAX`](crate::limits::COMMIT_MAX), before anybody listens: all that comes behind is news. Waits while a
     /// publisher's queue is full.
     pub fn begin(&self, heads: &[Head]) {
         for (publisher, heads) in self.heads_of_each(heads) {

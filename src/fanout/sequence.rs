@@ -5,19 +5,21 @@
 //!
 //! Of a topic that was silent for long nothing is remembered. Its next event says when the one before it happened: if that
 //! was long ago and the log was read since, the event is next; otherwise the log is asked, because the one before may still be on
-//! its way, or nobody told it. While the log cannot be read nothing is forgotten, up to [`SEQUENCE_TOPICS_MAX`] topics.
+//! its way, or nobody told it: its commit may have taken up to [`COMMIT_MAX`]. While the log cannot be read nothing is forgotten, up to
+//! [`SEQUENCE_TOPICS_MAX`] topics.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::domain::event::{Committed, Cursor};
 use crate::fanout::places::Part;
 use crate::ids::{PARTITIONS, Topic};
 use crate::limits::{
-    HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, LOOK_EVERY, SEQUENCE_MEMORY, SEQUENCE_TOPICS_MAX,
+    COMMIT_MAX, HELD_BACK_MAX, HOLD_BACK, HOLE_PATIENCE, IN_FLIGHT_MAX, LOOK_DEEP_EVERY, LOOK_EVERY, SEQUENCE_MEMORY,
+    SEQUENCE_TOPICS_MAX,
 };
 use crate::store::{Head, Missing, Told};
 
@@ -57,6 +59,9 @@ pub(super) struct Sequence {
     looked_at: Option<Instant>,
     /// Since then topics were forgotten too early.
     has_forgotten: bool,
+    /// When a topic was last forgotten because there were too many. Of such topics nobody knows what was told of the time before
+    /// [`IN_FLIGHT_MAX`].
+    crowded_at: Option<Instant>,
 }
 
 /// What a look at the log has read: the places of all topics in which something was committed in this time.
@@ -97,11 +102,12 @@ impl Sequence {
         let counts = Default::default();
         let (topics, silent, holes) = (HashMap::new(), VecDeque::new(), Vec::new());
         let looked = Reach { since: began, until: began };
-        Self { topics, silent, holes, held: 0, began, looked, looked_at: None, has_forgotten: false, counts }
+        let (looked_at, crowded_at) = (None, None);
+        Self { topics, silent, holes, held: 0, began, looked, looked_at, has_forgotten: false, crowded_at, counts }
     }
 
     /// Takes notice of where topics were when this process began, or a little later. In all others nothing had happened for
-    /// [`IN_FLIGHT_MAX`]. So what has an earlier time than this process was committed after it began all the same, by a node whose
+    /// [`COMMIT_MAX`]. So what has an earlier time than this process was committed after it began all the same, by a node whose
     /// clock is behind or whose commit took long.
     pub fn begin(&mut self, heads: &[Head], now: Instant) {
         for Head { topic, cursor: Cursor { epoch, seq } } in heads.iter().copied() {
@@ -110,7 +116,7 @@ impl Sequence {
                 self.silent.push_back((now, topic));
             }
         }
-        self.began = self.began.minus(IN_FLIGHT_MAX);
+        self.began = self.began.minus(COMMIT_MAX);
     }
 
     /// Takes events, of this node or another, and adds those to `ready` whose turn it is.
@@ -165,15 +171,17 @@ impl Sequence {
     /// come soon is read. Where topics were forgotten too early, nobody knows what was told of those that are not known: a gap is added
     /// to `ready` instead.
     pub fn look(&mut self, heads: &[Head], reach: Reach, now: Instant, ready: &mut Vec<Part>) {
+        // Of topics that are not known, what happened so long before the last look was told; what is later was not.
+        let from = self.looked.until.min(reach.until).minus(self.depth(now)).max(self.began);
         self.looked = Reach { since: reach.since.max(self.began), until: reach.until };
         self.looked_at = Some(now);
-        heads.iter().for_each(|head| self.look_at(*head, now, ready));
+        heads.iter().for_each(|head| self.look_at(*head, from, now, ready));
         self.has_forgotten = false;
         self.forget_silent();
         self.forget_too_many();
     }
 
-    fn look_at(&mut self, Head { topic, cursor }: Head, now: Instant, ready: &mut Vec<Part>) {
+    fn look_at(&mut self, Head { topic, cursor }: Head, from: Timestamp, now: Instant, ready: &mut Vec<Part>) {
         let Cursor { epoch, seq } = cursor;
         let state = match self.topics.entry(topic) {
             Entry::Occupied(known) => known.into_mut(),
@@ -197,7 +205,6 @@ impl Sequence {
         if epoch < state.epoch || state.next.is_some_and(|next| next > seq) {
             return;
         }
-        let from = self.looked.since;
         match &mut state.hole {
             Some(hole) => (hole.upto, hole.from) = (hole.upto.max(seq + 1), hole.from.min(from)),
             None => {
@@ -271,7 +278,8 @@ impl Sequence {
                 self.counts[topic.partition()].doubled += 1;
                 return;
             }
-            let is_young = |before: Timestamp| before >= self.began && before > self.looked.unknown_before(&event);
+            let unknown = self.looked.unknown_before(&event, self.depth(now));
+            let is_young = |before: Timestamp| before >= self.began && before > unknown;
             let next = (!event.previous.is_some_and(is_young)).then_some(seq);
             self.topics.insert(topic, State { epoch, next, last: now, hole: None });
             self.silent.push_back((now, topic));
@@ -304,7 +312,8 @@ impl Sequence {
             }
             _ => {
                 let is_new = state.hole.is_none();
-                let from = self.looked.unknown_before(&event).max(self.began);
+                let from = self.looked.unknown_before(&event, self.depth(now)).max(self.began);
+                let Some(state) = self.topics.get_mut(&topic) else { return };
                 let hole = state.hole.get_or_insert_with(|| Hole::new(now, from));
                 if hole.held.insert(seq, (event, Arc::clone(told))).is_some() {
                     self.counts[topic.partition()].doubled += 1;
@@ -368,6 +377,12 @@ impl Sequence {
         self.go_on(topic, now, ready);
     }
 
+    /// How long before something that is known events of topics that are not known may have happened, of which nobody was told.
+    fn depth(&self, now: Instant) -> Duration {
+        let is_crowded = self.crowded_at.is_some_and(|at| now.saturating_duration_since(at) < SEQUENCE_MEMORY);
+        if is_crowded { IN_FLIGHT_MAX } else { COMMIT_MAX + LOOK_DEEP_EVERY }
+    }
+
     /// Forgets topics in which nothing happened for [`SEQUENCE_MEMORY`] before the last look at the log. While the log cannot be
     /// read nothing is forgotten: it will be asked for everything since the last look, and what was told is not told again.
     fn forget_silent(&mut self) {
@@ -408,6 +423,7 @@ impl Sequence {
             let was_read = self.looked_at.is_some_and(|looked_at| state.last + 2 * IN_FLIGHT_MAX <= looked_at);
             self.topics.remove(&topic);
             if was_read {
+                self.crowded_at = Some(at);
                 continue;
             }
             self.counts[topic.partition()].forgotten += 1;
@@ -423,9 +439,9 @@ impl Sequence {
 }
 
 impl Reach {
-    /// From when on what happened before an event may be unknown: it was on its way, or the log was not read since.
-    fn unknown_before(self, event: &Committed) -> Timestamp {
-        event.at.min(self.until).minus(IN_FLIGHT_MAX)
+    /// From when on what happened before an event may be unknown: it was on its way for up to `depth`, or the log was not read since.
+    fn unknown_before(self, event: &Committed, depth: Duration) -> Timestamp {
+        event.at.min(self.until).minus(depth)
     }
 }
 

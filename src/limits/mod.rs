@@ -416,6 +416,9 @@ pub const PAGE_ROWS_MAX: u32 = 50;
 pub const AUTHOR_PAGE_ROWS: u32 = 12;
 /// People in the list of those whom a user has blocked.
 pub const BLOCKED_SHOWN_MAX: u32 = 1000;
+/// People whom one user is kept apart from: the newest of those who were blocked, and of those who have blocked. All sessions of a
+/// user share the list of up to 4 KiB.
+pub const APART_MAX: u32 = 256;
 /// People that are suggested to a user.
 pub const SUGGESTED_MAX: u32 = 10;
 /// `interests` and `social_links` that pregon takes, each in bytes of JSON.

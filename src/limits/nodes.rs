@@ -6,14 +6,18 @@ use std::time::Duration;
 pub const HOLD_BACK: Duration = Duration::from_millis(30);
 /// How long events wait at most while the log cannot be read. Then they are told without those before them.
 pub const HOLE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a node remembers the last number of a topic in which nothing happens.
-pub const SEQUENCE_MEMORY: Duration = Duration::from_secs(60);
+/// How long a node remembers the last number of a topic in which nothing happens. What comes then may be as late as [`COMMIT_MAX`], and
+/// asks for as much of the log before it: nothing of that was told before.
+pub const SEQUENCE_MEMORY: Duration = Duration::from_secs(120);
 /// Topics of one publisher whose last numbers are remembered, about 200 bytes each. Above it those that are silent for longest are
 /// forgotten, though the log was not read since; when it can be read again, listeners of what happened in topics that are not known are
 /// told that they may have missed something.
 pub const SEQUENCE_TOPICS_MAX: usize = 64 * 1024;
-/// An event that is this old has reached every node that it will reach by Redis.
+/// An event that is this old has reached every node that it will reach by Redis, unless its commit took long.
 pub const IN_FLIGHT_MAX: Duration = Duration::from_secs(5);
+/// So long after an event's time, which its node takes before the commit, it may still be committed: a node waits no longer for its
+/// transaction, and the database gives up before.
+pub const COMMIT_MAX: Duration = Duration::from_secs(45);
 /// Events of one publisher that may wait for others. Above it the oldest hole is given up.
 pub const HELD_BACK_MAX: usize = 20_000;
 /// Events that one query reads to fill a hole.
@@ -56,6 +60,9 @@ pub const NODE_DOUBT: Duration = Duration::from_secs(600);
 pub const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked at otherwise.
 pub const LOOK_EVERY_CALM: Duration = Duration::from_secs(2);
+/// How often it is looked at for events of the last [`COMMIT_MAX`], and not of the last [`IN_FLIGHT_MAX`]: it finds those whose commit
+/// took long and that nobody has told since. It reads the places of all events of that time from an index.
+pub const LOOK_DEEP_EVERY: Duration = Duration::from_secs(10);
 /// Topics whose missing events one query reads.
 pub const FILL_TOPICS_MAX: usize = 64;
 /// Topics that may wait for such a query.
@@ -64,3 +71,12 @@ pub const FILLS_WAITING_MAX: usize = 64 * 1024;
 pub const ROSTER_EVERY: Duration = Duration::from_secs(5);
 /// People of one part of a roster, about 80 bytes each.
 pub const ROSTER_PART_PEOPLE: usize = 500;
+
+const _: () = assert!(
+    super::LANE_PATIENCE.as_secs() + super::ANSWER_TIMEOUT.as_secs() + IN_FLIGHT_MAX.as_secs() <= COMMIT_MAX.as_secs(),
+    "a lane waits no longer for its transaction, and clocks may be wrong"
+);
+const _: () = assert!(
+    2 * COMMIT_MAX.as_secs() + LOOK_DEEP_EVERY.as_secs() + 2 * IN_FLIGHT_MAX.as_secs() <= SEQUENCE_MEMORY.as_secs(),
+    "what is late asks for what was before it, and nothing of that was told and forgotten"
+);

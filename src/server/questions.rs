@@ -46,8 +46,12 @@ impl Questions<'_> {
             Question::Roster(Page { after, limit }) => {
                 let participants = store.admission(room, user).await.map_err(not_now)?.participants;
                 let found = store.roster(room, after, limit).await.map_err(not_now)?;
-                let users = found.rows.iter().map(|row| row.user.id).collect();
-                let attendance = self.attendance(room, users).await?;
+                let users: Vec<UserId> = found.rows.iter().map(|row| row.user.id).collect();
+                let mut attendance = self.attendance(room, users.clone()).await?;
+                let account = store.bearer(user, family).await.map_err(not_now)?.account;
+                for (other, is_present) in users.into_iter().zip(&mut attendance.are_present) {
+                    *is_present &= account.as_ref().is_none_or(|account| !account.apart.contains(other));
+                }
                 answer::roster(out, id, self.presenter, (room, participants), &found, &attendance);
             }
             Question::Unread => {

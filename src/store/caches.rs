@@ -228,11 +228,14 @@ impl Caches {
                     self.profiles.forget(&event.user);
                     self.profiles.forget(&event.other);
                 }
-                Relation::Befriended
-                | Relation::Unfriended
-                | Relation::Requested
-                | Relation::Blocked
-                | Relation::Unblocked => {}
+                Relation::Blocked | Relation::Unblocked => {
+                    // What is being judged meanwhile knows the block, or is judged again.
+                    for user in [event.user, event.other] {
+                        self.users.forget(&user);
+                        self.withdrawals.from_user(user);
+                    }
+                }
+                Relation::Befriended | Relation::Unfriended | Relation::Requested => {}
             },
             FeedEvent::Notification { .. } => {}
         }

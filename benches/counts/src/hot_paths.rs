@@ -104,7 +104,7 @@ fn encode(bytes: usize) -> impl FnMut() {
 
 /// The work of a shard on a frame before its fan-out: decode, session, command, event.
 fn inbound(json: &str) -> impl FnMut() + use<> {
-    let account = Arc::new(Account { id: user(), username: "ana".into(), is_active: true });
+    let account = Arc::new(Account::active(user(), "ana".into()));
     let entry = Entry {
         account: account.clone(),
         endpoint: Endpoint::Chat { room: RoomId(Uuid::from_u128(7)), has_presence: true },

@@ -194,6 +194,12 @@ impl Session {
         self.account.as_ref()
     }
 
+    /// The same user's account, as it is now.
+    pub fn set_account(&mut self, account: Arc<Account>) {
+        debug_assert!(self.account.as_ref().is_some_and(|before| before.id == account.id));
+        self.account = Some(account);
+    }
+
     /// What it is about.
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
@@ -330,7 +336,7 @@ mod tests {
     const READ: &str = r#"{"type":"mark_read","notification_id":"7d17fe03-94d3-4a71-9dbe-0dbb933c1946"}"#;
 
     fn session_of(endpoint: Endpoint, token_ends: u32) -> Session {
-        let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+        let account = Arc::new(Account::active(UserId::fresh(), "ana".into()));
         let family = FamilyId::issued(900_000);
         let entry = Entry { account, endpoint, family, token_ends: i64::MAX, mark: Mark::default() };
         Session::admitted(&entry, Negotiation::default(), Seconds(100), Seconds(token_ends))

@@ -31,7 +31,7 @@ fn full() -> Core {
     for _ in 0..SESSIONS / MEMBERS {
         let endpoint = Endpoint::Chat { room: RoomId::fresh(), has_presence: true };
         for _ in 0..MEMBERS {
-            let account = Arc::new(Account { id: UserId::fresh(), username: "user-12345".into(), is_active: true });
+            let account = Arc::new(Account::active(UserId::fresh(), "user-12345".into()));
             let entry =
                 Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() };
             let index = core.reserve();
@@ -86,7 +86,7 @@ fn full_of_many(topics: usize) -> Core {
 fn answer(errand: Errand) -> Answer {
     match errand {
         Errand::Identify { session, request, .. } => {
-            let account = Arc::new(Account { id: UserId::fresh(), username: "user-12345".into(), is_active: true });
+            let account = Arc::new(Account::active(UserId::fresh(), "user-12345".into()));
             let (family, mark, token_left) = (FamilyId::issued(0), Mark::default(), Duration::from_secs(3600));
             let outcome = Ok(Identity { account, family, mark, token_left, token_expires: 0 });
             Answer::Identified { session, request, outcome }

@@ -90,7 +90,8 @@ impl Core {
             }
             ToShard::Attendance { room, users, answer } => drop(answer.send(self.presence.attendance(room, &users))),
             ToShard::Arrived { room, account, is_told, session, listeners } => {
-                let arrival = self.presence.arrive(room, &account, &listeners, is_told, self.moment);
+                let mut arrival = self.presence.arrive(room, &account, &listeners, is_told, self.moment);
+                arrival.others.retain(|other| !account.apart.contains(other.id));
                 self.greet(session, room, &arrival.others, arrival.count);
                 if arrival.is_new {
                     self.announce(room, &account, arrival.listeners.now(), true);
@@ -121,6 +122,7 @@ impl Core {
             ToShard::Heard { kind, from, answer } => drop(answer.send(self.heard_topics(kind, from))),
             ToShard::Follows { feed, follows } => self.follows(feed, follows),
             ToShard::Refollow { user, follows } => self.refollow(user, follows),
+            ToShard::Apart { user, other } => self.keep_apart(user, other),
             ToShard::Relation { user, other, hears } => self.relation(user, other, hears),
             ToShard::Participants { room, users, asked_at } => {
                 let asked =
@@ -153,6 +155,26 @@ impl Core {
             said.add(None, |out| v1::event::presence_count(out, counted.room, counted.present));
             let frames = FrameSet::new(bytes::Bytes::new()).and(Also::Said(Box::new(said)));
             self.tell_room(counted.room, frames, Except::Nobody, counted.listeners.now());
+        }
+    }
+
+    /// One of two has blocked the other: their sessions here do not see the other any more. Taking the block back is seen by later sessions.
+    fn keep_apart(&mut self, one: UserId, other: UserId) {
+        // Their sessions go on sharing an account.
+        let mut known: Vec<(std::sync::Arc<Account>, std::sync::Arc<Account>)> = Vec::new();
+        for slot in self.slots.iter_mut().flatten() {
+            let Some(account) = slot.session.account() else { continue };
+            let whom = if account.id == one { other } else { one };
+            if ![one, other].contains(&account.id) || account.apart.contains(whom) {
+                continue;
+            }
+            let changed = known.iter().find(|(before, _)| before == account).map(|(_, after)| after.clone());
+            let after = changed.unwrap_or_else(|| {
+                let after = Account { apart: account.apart.and(whom), ..Account::clone(account) };
+                known.push((account.clone(), std::sync::Arc::new(after)));
+                known[known.len() - 1].1.clone()
+            });
+            slot.session.set_account(after);
         }
     }
 

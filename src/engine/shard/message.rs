@@ -42,7 +42,8 @@ pub enum Except {
     Nobody,
     /// All sessions of this user (typing).
     User(UserId),
-    /// All sessions of this user, and those that have not been told yet who is present (presence).
+    /// All sessions of this user and of those whom the user is kept apart from, and those that have not been told yet who is present
+    /// (presence).
     UserAndNewcomers(UserId),
     /// Everybody except this user's sessions (a private post).
     AllBut(UserId),
@@ -312,6 +313,13 @@ pub enum ToShard {
         user: UserId,
         /// Whom it hears.
         follows: Follows,
+    },
+    /// One of these two has blocked the other: from here on neither sees the other come and go. For all shards.
+    Apart {
+        /// One.
+        user: UserId,
+        /// The other.
+        other: UserId,
     },
     /// The user hears another user's posts from here on, or no longer. For the shards with the user's feed.
     ///

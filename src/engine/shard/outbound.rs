@@ -139,7 +139,7 @@ impl Core {
                 Except::User(user) => is_of(&slots[member as usize], user),
                 Except::UserAndNewcomers(user) => {
                     let slot = &slots[member as usize];
-                    is_of(slot, user) || !is_greeted(slot, many.get(&member), usize::from(seat))
+                    is_apart(slot, user) || !is_greeted(slot, many.get(&member), usize::from(seat))
                 }
                 Except::AllBut(user) => !is_of(&slots[member as usize], user),
             };
@@ -395,6 +395,12 @@ impl Line {
 
 pub(super) fn is_of(slot: &Option<Slot>, user: UserId) -> bool {
     slot.as_ref().and_then(|slot| slot.session.account()).is_some_and(|account| account.id == user)
+}
+
+/// Is it a session of this user, or of somebody whom the user is kept apart from?
+pub(super) fn is_apart(slot: &Option<Slot>, user: UserId) -> bool {
+    let account = slot.as_ref().and_then(|slot| slot.session.account());
+    account.is_some_and(|account| account.id == user || account.apart.contains(user))
 }
 
 /// Has the session been told who is present in the room of its seat of this number?

@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::errand::{Answer, Caught, Errand, From, Identity, Seating, Ticket};
 use super::many::{Asked, Held, Judged, Many, Subscription};
-use super::outbound::{is_greeted, is_of};
+use super::outbound::{is_apart, is_greeted, is_of};
 use super::port::{Except, ToShard};
 use crate::domain::event::Cursor;
 use crate::engine::session::endpoint::Endpoint;
@@ -369,7 +369,9 @@ impl Core {
                 Except::Nobody => false,
                 Except::Session(key) => key.index == index && key.shard == self.id,
                 Except::User(user) => is_of(slot, user),
-                Except::UserAndNewcomers(user) => is_of(slot, user) || !is_greeted(slot, self.many.get(&index), number),
+                Except::UserAndNewcomers(user) => {
+                    is_apart(slot, user) || !is_greeted(slot, self.many.get(&index), number)
+                }
                 Except::AllBut(user) => !is_of(slot, user),
             };
             if is_excepted {

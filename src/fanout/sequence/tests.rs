@@ -164,14 +164,15 @@ fn of_a_topic_that_nobody_remembers_the_log_is_asked_if_the_event_before_may_be_
     bench.come(&old[1..]);
     assert_eq!(numbers(&bench.told), [8], "the one before is a minute older");
     let other = Topic::Room(RoomId::fresh());
-    let at = |seq: u64| minute + i64::try_from(seq).unwrap() * 2_000_000;
-    let log: Vec<_> = (1..5).map(|seq| event(other, seq, at(seq), Some(minute))).collect();
+    // The first one was told when it happened, and its topic was forgotten since.
+    let at = |seq: u64| if seq == 1 { minute - 60_000_000 } else { minute + i64::try_from(seq).unwrap() * 2_000_000 };
+    let log: Vec<_> = (1..5).map(|seq| event(other, seq, at(seq), Some(at(seq - 1)))).collect();
     let late = event(other, 4, at(4), Some(at(3)));
     bench.look(at(4));
     bench.come(&[Arc::clone(&late)]);
     assert_eq!(numbers(&bench.told), [8], "the one before is two seconds older");
     let asked = bench.wait(HOLD_BACK, &log);
-    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + minute + 3_000_000)));
+    assert_eq!((asked[0].after, asked[0].since), (0, Timestamp(BEGAN.0 + at(4)).minus(COMMIT_MAX + LOOK_DEEP_EVERY)));
     assert_eq!(numbers(&bench.told), [8, 2, 3, 4]);
 }
 
@@ -180,16 +181,16 @@ fn of_a_topic_that_nobody_remembers_the_log_is_asked_if_the_event_before_may_be_
 fn what_happened_since_the_log_was_read_is_asked_for_however_long_ago_it_was() {
     let (topic, mut bench) = (Topic::Room(RoomId::fresh()), Bench::new());
     let second = 1_000_000;
-    let log = [event(topic, 1, 11 * second, None), event(topic, 2, 90 * second, Some(11 * second))];
-    bench.look(10 * second);
+    let log = [event(topic, 1, 81 * second, None), event(topic, 2, 190 * second, Some(81 * second))];
+    bench.look(80 * second);
     bench.come(&log[1..]);
     assert_eq!(numbers(&bench.told), [0; 0], "nobody has looked since the first was committed");
     let asked = bench.wait(HOLD_BACK, &log);
-    assert_eq!(asked[0].since, Timestamp(BEGAN.0 + 5 * second));
+    assert_eq!(asked[0].since, Timestamp(BEGAN.0 + 80 * second).minus(COMMIT_MAX + LOOK_DEEP_EVERY));
     assert_eq!(numbers(&bench.told), [1, 2]);
     // Nor is anything forgotten that would then be told again.
     bench.now += SEQUENCE_MEMORY * 2;
-    bench.come(&[event(topic, 3, 300 * second, Some(90 * second))]);
+    bench.come(&[event(topic, 3, 400 * second, Some(190 * second))]);
     assert_eq!(numbers(&bench.told), [1, 2, 3]);
 }
 
@@ -277,6 +278,26 @@ fn silent_topics_are_forgotten_and_waiting_ones_are_not() {
     bench.come(&run(Topic::Room(RoomId::fresh()), 1));
     bench.look(0);
     assert_eq!(bench.sequence.topics.len(), 2, "who waits, and who came last");
+}
+
+/// What they were told is not known any more, so they are not asked for as much as others.
+#[test]
+fn where_too_many_topics_are_busy_those_that_were_forgotten_early_are_not_told_twice() {
+    let mut bench = Bench::new();
+    let (second, first) = (1_000_000, Topic::Room(RoomId::fresh()));
+    bench.come(&[event(first, 1, second, None)]);
+    let others = (0..SEQUENCE_TOPICS_MAX).map(|_| event(Topic::Room(RoomId::fresh()), 1, second, None));
+    bench.now += IN_FLIGHT_MAX * 2;
+    bench.look(11 * second);
+    bench.come(&others.collect::<Vec<_>>());
+    assert!(!bench.sequence.topics.contains_key(&first), "the log was read since");
+    bench.told.clear();
+    bench.come(&[event(first, 2, 12 * second, Some(second))]);
+    assert_eq!(numbers(&bench.told), [2], "its first event is not asked for");
+    bench.now += SEQUENCE_MEMORY;
+    bench.look(131 * second);
+    bench.come(&[event(Topic::Room(RoomId::fresh()), 2, 132 * second, Some(121 * second))]);
+    assert_eq!(numbers(&bench.told), [2], "later the log is asked again for what may have been committed late");
 }
 
 /// The log cannot be read, and there is no end of topics.

@@ -186,7 +186,7 @@ mod tests {
     const MESSAGE: &str = "7d17fe03-94d3-4a71-9dbe-0dbb933c1946";
 
     fn account() -> Account {
-        Account { id: ANA.parse().unwrap(), username: "ana".into(), is_active: true }
+        Account::active(ANA.parse().unwrap(), "ana".into())
     }
 
     fn payload(write: impl FnOnce(&mut Vec<u8>)) -> String {

@@ -199,7 +199,7 @@ fn client_id() -> String {
 fn chat_frames(presenter: &Presenter) -> Vec<Vec<(String, usize)>> {
     let id = MessageId(Uuid::nil());
     let username = || endless().into_boxed_str();
-    let account = Account { id: UserId(Uuid::nil()), username: username(), is_active: true };
+    let account = Account::active(UserId(Uuid::nil()), username());
     let user = account.id;
     let message = Arc::new(message());
     let reaction = ReactionType::Golazo;

@@ -10,6 +10,7 @@ use super::log::{Log, Rows, message_of, reacting_user};
 use crate::domain::event::Cursor;
 use crate::domain::user::Account;
 use crate::ids::Topic;
+use crate::limits::LOOK_DEEP_EVERY;
 use crate::protocol::v1::topic::Name;
 
 /// What a client knows of a topic.
@@ -128,6 +129,7 @@ impl Client {
         for (topic, (known, rows)) in self.topics.iter().zip(&state.topics).enumerate() {
             let (Some(at), Some(told_at)) = (known.at, known.told_at) else { continue };
             let Some(row) = rows.next_loud(at) else { continue };
+            let patience = if row.is_overdue { patience + LOOK_DEEP_EVERY } else { patience };
             if row.committed_at.max(told_at) + patience < before {
                 let seq = row.event.cursor.seq;
                 return Some(format!(

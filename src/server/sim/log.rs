@@ -19,13 +19,15 @@ use crate::domain::event::{Committed, Cursor, Event};
 use crate::domain::event_record::{EventRecord, Happening};
 use crate::domain::feed::event::{FeedEvent, NotificationChange};
 use crate::ids::{EventId, MessageId, NotificationId, Topic, UserId};
-use crate::limits::{FILL_EVENTS_MAX, REPLAY_EVENTS_MAX};
+use crate::limits::{FILL_EVENTS_MAX, IN_FLIGHT_MAX, LOOK_DEEP_EVERY, REPLAY_EVENTS_MAX};
 use crate::store::{Events, EventsAfter, Head, Missing, News, Since, StoreError};
 
 /// A committed event.
 pub(super) struct Row {
     pub event: Arc<Committed>,
     pub committed_at: Instant,
+    /// Its commit took long: usual looks do not reach back to its time.
+    pub is_overdue: bool,
     /// Clients of `pregon.v1` get no frame of it.
     pub is_silent: bool,
 }
@@ -128,20 +130,25 @@ impl Log {
         events
     }
 
-    pub fn commit(&self, events: &[Arc<Committed>], now: Instant) {
+    pub fn commit(&self, events: &[Arc<Committed>], now: Instant, wall: Timestamp) {
         let mut state = self.lock();
         for event in events {
             let rows = state.topics.iter_mut().find(|rows| rows.topic == event.topic).expect("it is one of these");
             assert_eq!(event.cursor.seq, rows.last() + 1, "the order is the database's");
+            // Clocks of nodes are wrong by up to 0.4 s.
+            let is_overdue = event.at < wall.minus(IN_FLIGHT_MAX - Duration::from_millis(500));
             let is_silent = matches!(event.event, Event::Chat(ChatEvent::Joined { .. }));
-            rows.rows.push(Row { event: Arc::clone(event), committed_at: now, is_silent });
+            rows.rows.push(Row { event: Arc::clone(event), committed_at: now, is_overdue, is_silent });
         }
     }
 
     /// Forgets what is older than this.
     pub fn trim(&self, topic: usize, age: Duration, now: Instant) {
         let rows = &mut self.lock().topics[topic];
-        let is_old = |row: &&Row| now.saturating_duration_since(row.committed_at) > age;
+        let is_old = |row: &&Row| {
+            let age = if row.is_overdue { age + LOOK_DEEP_EVERY } else { age };
+            now.saturating_duration_since(row.committed_at) > age
+        };
         rows.forgotten = rows.forgotten.max(rows.rows.iter().take_while(is_old).count() as u64);
     }
 

@@ -15,7 +15,8 @@
 //! Of 23 faults that were planted in sequence, look, replay, publisher, shard, sender and receiver, 18 are seen within 128 seeds, and one
 //! (a hole that is given up and not told) in 2 of 3,000. Four are not: that others are asked to look after a failed append, that one
 //! looks oneself after a new connection, and that looks are more frequent while Redis is away or a node is silent. Without them
-//! the look that comes every two seconds finds the same within the bounds.
+//! the look that comes every two seconds finds the same within the bounds. With looks and questions that reach back five seconds only, and not
+//! [`COMMIT_MAX`](crate::limits::COMMIT_MAX), 8 of 300 seeds fail (88 first): events whose commit took long are never told, nor is their gap.
 //! It does not have posts and feeds, evictions, slow readers, operators' orders and presence.
 
 mod client;

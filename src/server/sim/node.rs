@@ -209,7 +209,7 @@ impl Node {
                     self.fanout.give_back(&events);
                     Lane::Rests
                 } else {
-                    self.shared.log.commit(&events, now);
+                    self.shared.log.commit(&events, now, self.shared.time.wall(0));
                     let until = now + Duration::from_micros(self.random.random_range(0..8000));
                     Lane::Committed { events, until }
                 }
@@ -248,6 +248,18 @@ impl Node {
         let micros = if self.random.random_bool(0.04) { 1_200_000 } else { 15_000 };
         let until = now + Duration::from_micros(self.random.random_range(0..micros));
         Lane::Open { topics, events, until, is_rolled_back: self.random.random_bool(0.06) }
+    }
+
+    /// One of its lanes begins a transaction whose commit takes until then. False if none rests.
+    pub fn commits_slowly(&mut self, until: Instant) -> bool {
+        let resting = self.lanes.iter().position(|lane| matches!(lane, Lane::Rests));
+        let Some(lane) = resting else { return false };
+        let mut begun = self.begin(self.shared.time.now());
+        if let Lane::Open { until: end, is_rolled_back, .. } = &mut begun {
+            (*end, *is_rolled_back) = (until, false);
+        }
+        self.lanes[lane] = begun;
+        matches!(self.lanes[lane], Lane::Open { .. })
     }
 
     /// What was asked of the desk since.
@@ -308,10 +320,10 @@ impl Node {
             let Lane::Open { topics, events, is_rolled_back, .. } = lane else { continue };
             let mut state = self.shared.log.lock();
             topics.iter().for_each(|topic| state.topics[*topic].is_locked = false);
-            let is_committed = !is_rolled_back && !state.is_away && self.random.random_bool(0.5);
+            let is_committed = !is_rolled_back && !state.is_away && self.random.random_bool(0.7);
             drop(state);
             if is_committed {
-                self.shared.log.commit(&events, now);
+                self.shared.log.commit(&events, now, self.shared.time.wall(0));
             }
         }
     }

@@ -18,7 +18,7 @@ use super::redis::{Redis, Way};
 use super::time::Time;
 use crate::domain::user::Account;
 use crate::ids::{RoomId, Topic, UserId};
-use crate::limits::{HOLE_PATIENCE, LOOK_EVERY_CALM, SEQUENCE_MEMORY};
+use crate::limits::{COMMIT_MAX, HOLE_PATIENCE, LOOK_DEEP_EVERY, LOOK_EVERY_CALM, SEQUENCE_MEMORY};
 use crate::protocol::v1::topic::Name;
 use crate::protocol::ws::frame::payload_of_first;
 
@@ -105,7 +105,7 @@ impl World {
             time,
         };
         let client = |(number, user): (usize, &UserId)| {
-            let account = Account { id: *user, username: format!("c{number}").into(), is_active: true };
+            let account = Account::active(*user, format!("c{number}").into());
             Client::new(account, TOPICS, number >= CLIENTS)
         };
         let clients = users.iter().enumerate().map(client).collect();
@@ -188,6 +188,9 @@ impl World {
         if self.random.random_bool(0.0004) {
             self.long_outage();
         }
+        if self.random.random_bool(0.0006) {
+            self.slow_commit();
+        }
         if self.random.random_bool(0.5) {
             let client = self.random.random_range(0..CLIENTS);
             self.act(client);
@@ -231,6 +234,43 @@ impl World {
             let traffic = self.traffic / 4.0;
             self.turn(MILLI * 100, traffic);
         }
+    }
+
+    /// The database takes long over a commit, perhaps the first one in its topics for long. When it is over, the node dies or Redis loses
+    /// what it was told.
+    fn slow_commit(&mut self) {
+        if self.random.random_bool(0.5) {
+            let until = self.shared.time.now() + SEQUENCE_MEMORY + MILLI * self.random.random_range(1000..10_000);
+            while self.shared.time.now() < until {
+                self.turn(MILLI * 100, 0.0);
+            }
+        }
+        let until = self.shared.time.now() + COMMIT_MAX.mul_f64(self.random.random());
+        let node = self.random.random_range(0..self.nodes.len());
+        if !self.nodes[node].as_mut().is_some_and(|node| node.commits_slowly(until)) {
+            return;
+        }
+        self.note("a commit takes long", node);
+        while self.shared.time.now() < until - MILLI * 100 {
+            if self.random.random_bool(self.trouble / 4.0) {
+                self.trouble();
+            }
+            if self.random.random_bool(0.1) {
+                let client = self.random.random_range(0..CLIENTS);
+                self.act(client);
+            }
+            let traffic = self.traffic / 8.0;
+            self.turn(MILLI * 100, traffic);
+        }
+        let now = self.shared.time.now();
+        if self.nodes[node].is_some() && self.random.random_bool(0.7) {
+            self.kill(node);
+            self.heals.push((now + MILLI * self.random.random_range(50..20_000), Heal::Node(node)));
+        } else {
+            (0..4).for_each(|_| self.turn(MILLI * 50, 0.0));
+            self.shared.redis.lock().fail_over();
+        }
+        (self.disturbed_at, self.changed_at) = (Some(now), Some(now));
     }
 
     /// The oldest events are kept no longer: those that everybody has heard who is there.
@@ -497,7 +537,7 @@ impl World {
                 client.lacks(&self.shared.log).map(|lack| format!("client {number} ({:?}): {lack}", client.socket))
             });
             let is_at_rest = self.nodes.iter().flatten().all(Node::is_at_rest);
-            if waited > LOOK_EVERY_CALM + PATIENCE {
+            if waited > LOOK_DEEP_EVERY + PATIENCE {
                 assert!(is_at_rest, "something waits for ever");
                 assert!(lacks.is_none(), "{}", lacks.unwrap_or_default());
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::domain::login::{Bearer, Ended, LoginEnd};
-use crate::domain::user::Account;
+use crate::domain::user::{Account, Apart};
 use crate::ids::{FamilyId, UserId};
 use crate::limits;
 use crate::store::PasswordChange;
@@ -19,16 +19,27 @@ pub fn remembered(caches: &Caches, user: UserId, family: FamilyId, now: Timestam
     Some(known.bearer(family, is_ended))
 }
 
+/// Whether a user `u` has blocked anybody, or was blocked.
+macro_rules! is_apart {
+    () => {
+        "(EXISTS (SELECT 1 FROM pregon_blocks WHERE blocker_id = u.id) \
+         OR EXISTS (SELECT 1 FROM pregon_blocks WHERE blocked_id = u.id))"
+    };
+}
+
 /// The columns that [`Asked::read`] reads; the parameters are the user and the login.
-pub(super) const BEARER: &str = "u.username, u.is_active, e.ended_at, e.family, EXISTS (SELECT 1 FROM pregon_ended_logins \
-    WHERE user_id = ? AND goes_on = 0 AND family = ?)";
+pub(super) const BEARER: &str = concat!(
+    "u.username, u.is_active, e.ended_at, e.family, EXISTS (SELECT 1 FROM pregon_ended_logins WHERE user_id = ? AND goes_on = 0 \
+     AND family = ?), ",
+    is_apart!()
+);
 
 /// What they are read from, one row; both parameters are the user.
 pub(super) const OF_BEARER: &str = "FROM (SELECT 1) one LEFT JOIN users u ON u.id = ? \
     LEFT JOIN pregon_ended_logins e ON e.user_id = ? AND e.goes_on = 1";
 
 /// The number of columns of [`BEARER`].
-pub(super) const BEARER_COLUMNS: usize = 5;
+pub(super) const BEARER_COLUMNS: usize = 6;
 
 /// The user of a token, and whether the token's login has ended, in one query.
 pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: FamilyId) -> Result<Bearer, C::Error> {
@@ -40,7 +51,15 @@ pub async fn bearer<C: Sql>(view: &mut View<'_, C>, user: UserId, family: Family
     let sql = format!("SELECT {BEARER} {OF_BEARER}");
     let found = view.row(&sql, &[&user, &family, &user, &user], |row| asked.read(row)).await?;
     let found = found.ok_or_else(|| Unexpected("a query about one user returned no row".into()))?;
+    let found = found.whole(view).await?;
     Ok(asked.remember(caches, found, view.now))
+}
+
+/// Those who have blocked a user and those whom the user has blocked, the newest of them.
+async fn apart<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Apart, C::Error> {
+    let sql = "SELECT b.other FROM (SELECT blocked_id AS other, created_at FROM pregon_blocks WHERE blocker_id = ? \
+        UNION ALL SELECT blocker_id, created_at FROM pregon_blocks WHERE blocked_id = ?) b ORDER BY b.created_at DESC LIMIT ?";
+    view.rows(sql, &[&user, &user, &limits::APART_MAX], |row| row.id(0)).await.map(Apart::from)
 }
 
 /// Has the caches know what they lack of these users and their logins: two queries for all.
@@ -54,12 +73,18 @@ pub async fn know<C: Sql>(view: &mut View<'_, C>, bearers: &[(UserId, FamilyId)]
         let families = padded(&asked.iter().map(|(_, family)| *family).collect::<Vec<_>>());
         let marks = marks(users.len());
         let sql = format!(
-            "SELECT u.id, u.username, u.is_active, e.ended_at, e.family FROM users u \
-             LEFT JOIN pregon_ended_logins e ON e.user_id = u.id AND e.goes_on = 1 WHERE u.id IN ({marks})"
+            "SELECT u.id, u.username, u.is_active, e.ended_at, e.family, {} FROM users u \
+             LEFT JOIN pregon_ended_logins e ON e.user_id = u.id AND e.goes_on = 1 WHERE u.id IN ({marks})",
+            is_apart!()
         );
-        let read = |row: Columns<'_>| Ok((row.id(0)?, user_of_row(row.id(0)?, row, 1)?));
-        let found = view.rows(&sql, &each(&users).collect::<Vec<_>>(), read).await?;
-        let found: HashMap<UserId, KnownUser> = found.into_iter().collect();
+        let read = |row: Columns<'_>| {
+            Ok(Found { user: user_of_row(row.id(0)?, row, 1)?, is_apart: row.flag(5)?, is_ended: false })
+        };
+        let mut found = HashMap::new();
+        for known in view.rows(&sql, &each(&users).collect::<Vec<_>>(), read).await? {
+            let known = known.whole(view).await?.user;
+            found.extend(known.account.as_ref().map(|account| account.id).map(|user| (user, known)));
+        }
         let sql = format!(
             "SELECT user_id, family FROM pregon_ended_logins WHERE user_id IN ({marks}) AND goes_on = 0 AND family IN ({marks})"
         );
@@ -69,7 +94,8 @@ pub async fn know<C: Sql>(view: &mut View<'_, C>, bearers: &[(UserId, FamilyId)]
         for (user, family) in asked.iter().copied() {
             let known = found.get(&user).cloned().unwrap_or(KnownUser { account: None, changed: None });
             let is_ended = ended.contains(&(user, family));
-            Asked { user, family, before }.remember(caches, Found { user: known, is_ended }, now);
+            let known = Found { user: known, is_ended, is_apart: false };
+            Asked { user, family, before }.remember(caches, known, now);
         }
     }
     Ok(())
@@ -78,7 +104,7 @@ pub async fn know<C: Sql>(view: &mut View<'_, C>, bearers: &[(UserId, FamilyId)]
 fn user_of_row(user: UserId, row: Columns<'_>, first: usize) -> Result<KnownUser, Unexpected> {
     let username = row.optional_text(first)?.map(String::into_boxed_str);
     let is_active = row.flag(first + 1)?;
-    let account = username.map(|username| Arc::new(Account { id: user, username, is_active }));
+    let account = username.map(|username| Arc::new(Account { id: user, username, is_active, apart: Apart::default() }));
     let changed = match row.optional_id(first + 3)? {
         Some(spared) => {
             Some(Box::new(LoginEnd { user, ended: Ended::AllBut(spared), at: Timestamp(row.number(first + 2)?) }))
@@ -99,6 +125,18 @@ pub(super) struct Asked {
 pub(super) struct Found {
     user: KnownUser,
     is_ended: bool,
+    is_apart: bool,
+}
+
+impl Found {
+    /// The same, with those whom the user is kept apart from: one query more for users who have blocked, or were blocked.
+    pub async fn whole<C: Sql>(mut self, view: &mut View<'_, C>) -> Result<Self, C::Error> {
+        if let Some(account) = self.user.account.as_mut().filter(|_| self.is_apart) {
+            let apart = apart(view, account.id).await?;
+            *account = Arc::new(Account { apart, ..Account::clone(account) });
+        }
+        Ok(self)
+    }
 }
 
 impl Asked {
@@ -109,13 +147,13 @@ impl Asked {
 
     /// Reads the first columns of a row.
     pub fn read(&self, row: Columns<'_>) -> Result<Found, Unexpected> {
-        Ok(Found { user: user_of_row(self.user, row, 0)?, is_ended: row.flag(4)? })
+        Ok(Found { user: user_of_row(self.user, row, 0)?, is_ended: row.flag(4)?, is_apart: row.flag(5)? })
     }
 
     /// Caches the answer.
     pub fn remember(self, caches: &Caches, found: Found, now: Timestamp) -> Bearer {
         let Self { user, family, before: [users, logins] } = self;
-        let Found { user: mut known, is_ended } = found;
+        let Found { user: mut known, is_ended, is_apart: _ } = found;
         // All sessions of a user share one account.
         if let Some(earlier) = caches.users.get(&user, now)
             && earlier.account == known.account

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::domain::user::{Account, Person, UserProfile};
+use crate::domain::user::{Account, Apart, Person, UserProfile};
 use crate::ids::UserId;
 use crate::limits;
 use crate::store::sql::{
@@ -126,7 +126,12 @@ fn profile_of_row(row: Columns<'_>) -> Result<UserProfile, Unexpected> {
 /// A user's account.
 pub async fn account<C: Sql>(view: &mut View<'_, C>, user: UserId) -> Result<Option<Arc<Account>>, C::Error> {
     let read = |row: Columns<'_>| {
-        Ok(Arc::new(Account { id: user, username: row.text(0)?.into_boxed_str(), is_active: row.flag(1)? }))
+        Ok(Arc::new(Account {
+            id: user,
+            username: row.text(0)?.into_boxed_str(),
+            is_active: row.flag(1)?,
+            apart: Apart::default(),
+        }))
     };
     view.row("SELECT username, is_active FROM users WHERE id = ?", &[&user], read).await
 }

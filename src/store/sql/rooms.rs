@@ -57,6 +57,7 @@ pub async fn entrance<C: Sql>(
     let read = |row: Columns<'_>| Ok((bearer.read(row)?, admission.read(row, BEARER_COLUMNS)?));
     let found = view.row(&sql, &parameters, read).await?;
     let (of_bearer, of_admission) = found.ok_or_else(|| Unexpected("a query about one user returned no row".into()))?;
+    let of_bearer = of_bearer.whole(view).await?;
     Ok((bearer.remember(caches, of_bearer, now), admission.remember(caches, of_admission, now)))
 }
 

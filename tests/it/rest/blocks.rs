@@ -188,6 +188,67 @@ async fn a_topic_of_pregon_v1_ends_and_says_why() {
     assert_eq!((&refused["code"], &refused["retry"]), (&json!("blocked"), &json!("never")), "{refused}");
 }
 
+/// Who came or went, as far as the socket heard before this message.
+async fn seen_before(socket: &mut Socket, content: &str) -> Vec<(Value, Value)> {
+    let mut seen = Vec::new();
+    loop {
+        let frame = socket.next_json().await;
+        match frame["type"].as_str().unwrap() {
+            "user_status" => seen.push((frame["user_id"].clone(), frame["status"].clone())),
+            "chat_message" if frame["message"]["content"] == content => return seen,
+            _ => {}
+        }
+    }
+}
+
+/// In a group they go on reading each other, but neither is told whether the other is there.
+#[tokio::test]
+async fn in_groups_neither_sees_the_other_come_and_go() {
+    let server = Server::builder().seed(4, 1, 4).set("PREGON_SHARDS", 4).start().await;
+    let id = |user: usize| server.id(user);
+    block(&server, 0, 1).await;
+    let mut dora = server.join(0, 3).await;
+    let mut ana = server.join(0, 0).await;
+    assert_eq!(dora.expect("user_status").await["user_id"], id(0));
+    let mut beto = server.join(0, 1).await;
+    assert_eq!(dora.expect("user_status").await["user_id"], id(1));
+    let mut caro = server.join(0, 2).await;
+    assert_eq!(dora.expect("user_status").await["user_id"], id(2));
+    let online = |user: usize| (json!(id(user)), json!("online"));
+    let said = |content: &str| json!({"type": "chat_message", "content": content});
+    beto.send(said("hola")).await;
+    let mut seen = seen_before(&mut caro, "hola").await;
+    seen.sort_by_key(|(user, _)| (0..4).position(|number| *user == id(number)));
+    assert_eq!(seen, [online(0), online(1), online(3)], "others see both");
+    for (socket, unseen) in [(&mut ana, 1), (&mut beto, 0)] {
+        let seen = seen_before(socket, "hola").await;
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(seen.iter().all(|(user, _)| *user != id(unseen)), "{seen:?}");
+    }
+    let topic = format!("room:{}", server.fixture.rooms[0].id.replace('-', ""));
+    let mut asking = crate::support::v1::Client::open(&server, 0).await;
+    let page = asking.asked(json!({"type": "roster", "topic": topic, "limit": 10})).await;
+    let present = page["members"].as_array().unwrap().iter().filter(|member| member["present"] == true);
+    let present: Vec<&Value> = present.map(|member| &member["id"]).collect();
+    assert!(present.len() == 3 && !present.contains(&&json!(id(1))), "{page}");
+
+    // And from a block on that is made while both are there.
+    assert_eq!(block(&server, 2, 0).await.0, 201);
+    caro.close().await;
+    let offline = (json!(id(2)), json!("offline"));
+    let gone = dora.expect_any("user_status").await;
+    assert_eq!((&gone["user_id"], &gone["status"]), (&offline.0, &offline.1));
+    dora.send(said("adiós")).await;
+    assert_eq!(seen_before(&mut beto, "adiós").await, [offline]);
+    assert_eq!(seen_before(&mut ana, "adiós").await, []);
+    // Both hear it again from the sockets that they open when the block is taken back.
+    unblock(&server, 0, 1).await;
+    let mut again = server.join(0, 0).await;
+    beto.send(said("paz")).await;
+    let seen = seen_before(&mut again, "paz").await;
+    assert!(seen.contains(&online(1)), "{seen:?}");
+}
+
 #[tokio::test]
 async fn blocks_of_nobody_and_of_oneself_are_refused() {
     let server = server().await;

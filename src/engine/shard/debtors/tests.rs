@@ -41,7 +41,7 @@ pub(in crate::engine::shard) fn core(bounds: Bounds) -> Core {
 
 /// Somebody comes into a room.
 pub(in crate::engine::shard) fn join(core: &mut Core, room: RoomId) -> u32 {
-    let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+    let account = Arc::new(Account::active(UserId::fresh(), "ana".into()));
     let endpoint = Endpoint::Chat { room, has_presence: false };
     let entry = Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() };
     let index = core.reserve();

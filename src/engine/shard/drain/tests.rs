@@ -16,7 +16,7 @@ use crate::protocol::ws::negotiation::{Negotiation, Subprotocol};
 pub(in crate::engine::shard) fn come(core: &mut Core) -> u32 {
     let index = core.reserve();
     core.begin_many(index, Negotiation { subprotocol: Subprotocol::V1, ..Negotiation::default() }, None, None);
-    let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+    let account = Arc::new(Account::active(UserId::fresh(), "ana".into()));
     let (family, token_left) = (FamilyId::issued(0), Duration::from_secs(3600));
     let outcome = Ok(Identity { account, family, mark: Mark::default(), token_left, token_expires: 0 });
     core.answered(Answer::Identified { session: core.key(index), request: None, outcome });

@@ -21,7 +21,7 @@ use crate::protocol::ws::packing::Packing;
 const DEFLATED: Packing = Packing::Deflated(Window::Usual);
 
 fn account(username: &str) -> Arc<Account> {
-    Arc::new(Account { id: UserId::fresh(), username: username.into(), is_active: true })
+    Arc::new(Account::active(UserId::fresh(), username.into()))
 }
 
 fn shard() -> (Core, Arc<std::sync::Mutex<Vec<Errand>>>) {

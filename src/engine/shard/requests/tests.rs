@@ -42,7 +42,7 @@ impl Newcomer {
     fn lose_a_right(&mut self) {
         let errand = self.errands.lock().unwrap().pop();
         let Some(Errand::Identify { session, request, .. }) = errand else { panic!("{errand:?}") };
-        let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+        let account = Arc::new(Account::active(UserId::fresh(), "ana".into()));
         let mark = self.withdrawn.withdrawals.mark(account.id, Endpoint::Many.topic(account.id));
         self.withdrawn.withdrawals.from_user(account.id);
         let family = FamilyId::issued(0);

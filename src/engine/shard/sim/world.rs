@@ -167,7 +167,7 @@ impl World {
             Endpoint::Chat { room, .. } => format!("{number} of {}", tag(room)),
             _ => number.to_string(),
         };
-        Arc::new(Account { id: user, username: username.into(), is_active: true })
+        Arc::new(Account::active(user, username.into()))
     }
 
     pub(super) fn any_user(&mut self) -> UserId {

@@ -176,7 +176,7 @@ impl World {
             signals,
         };
         for number in 0..CLIENTS {
-            let account = Account { id: UserId::fresh(), username: format!("u{number}").into(), is_active: true };
+            let account = Account::active(UserId::fresh(), format!("u{number}").into());
             let topics = vec![Known::default(); ROOMS];
             world.clients.push(Client { index: u32::MAX, window_bits: None, account: Arc::new(account), topics });
             world.connect(number);

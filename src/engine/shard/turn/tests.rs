@@ -81,7 +81,7 @@ fn shared_with(unopened_bytes_max: usize) -> Shared {
 }
 
 fn entry(room: RoomId) -> Entry {
-    let account = Arc::new(Account { id: UserId::fresh(), username: "ana".into(), is_active: true });
+    let account = Arc::new(Account::active(UserId::fresh(), "ana".into()));
     let endpoint = Endpoint::Chat { room, has_presence: false };
     Entry { account, endpoint, family: FamilyId::issued(0), token_ends: i64::MAX, mark: Mark::default() }
 }
@@ -184,7 +184,7 @@ fn who_comes_at_the_same_moment_is_told_once_to_each() {
     shared.shard.borrow_mut().core.ports = ports;
     let entries: Vec<Entry> = ["ana", "beto"]
         .map(|name| {
-            let account = Arc::new(Account { id: UserId::fresh(), username: name.into(), is_active: true });
+            let account = Arc::new(Account::active(UserId::fresh(), name.into()));
             Entry { account, endpoint: Endpoint::Chat { room, has_presence: true }, ..entry(room) }
         })
         .into();
@@ -217,7 +217,7 @@ fn greetings_of_large_rooms_are_counted_like_other_mail() {
     shared.adopt(server, None, &mut [], Negotiation::default(), Opening::Judged(Ok(entry)));
     let mut shard = shared.shard.borrow_mut();
     let core = &mut shard.core;
-    let named = || Arc::new(Account { id: UserId::fresh(), username: "x".repeat(40).into(), is_active: true });
+    let named = || Arc::new(Account::active(UserId::fresh(), "x".repeat(40).into()));
     let listeners = Arc::new(Listeners::of(ShardId(0)));
     (0..PRESENCE_ROOM_CEILING)
         .for_each(|_| drop(core.presence.arrive(room, &named(), &listeners, true, Instant::now())));

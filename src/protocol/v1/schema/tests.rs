@@ -99,7 +99,7 @@ fn committed(topic: Topic, event: Event) -> Committed {
 /// A frame of each kind that the server writes.
 fn server_frames() -> Vec<Value> {
     let mut out = Vec::new();
-    let ana = Account { id: ANA.parse().unwrap(), username: "ana".into(), is_active: true };
+    let ana = Account::active(ANA.parse().unwrap(), "ana".into());
     let id = Some("7");
     reply::welcome(&mut out, id, &ana, 1_769_945_400);
     reply::refreshed(&mut out, Some("\"a\""), 1_769_945_400);
