@@ -85,6 +85,8 @@ async fn switched(server: Server, tab: Tab) {
     tab.until(IS_OFF).await;
     assert_eq!(subscriptions(&server).await, 1, "the server has forgotten this one");
     assert_eq!(tab.run("return window.current;", vec![]).await, Value::Null, "and so has the browser");
+    let whose = "return localStorage.getItem('pregon.prefs.push');";
+    assert_eq!(tab.run(whose, vec![]).await, Value::Null, "and the page takes it for nobody's");
     assert_eq!(tab.run("return document.getElementById('notify').checked;", vec![]).await, json!(true));
 }
 
