@@ -143,7 +143,13 @@ mod tests {
         for form in ["\nimport ", "\nexport ", "export{", "import("] {
             assert!(!script.contains(form), "something of a module is left: {form}");
         }
-        let longest = |file: &Embedded| text(file).lines().max_by_key(|line| line.len().min(200)).unwrap_or_default();
+        let longest = |file: &Embedded| {
+            text(file)
+                .lines()
+                .filter(|line| !line.starts_with("import "))
+                .max_by_key(|line| line.len().min(200))
+                .unwrap_or_default()
+        };
         let mut held = 0;
         for file in EMBEDDED.iter().filter(|file| !["app.js", "sw.js", "style.css"].contains(&file.name)) {
             // The bundled client is one line, whose end is a list of exports.

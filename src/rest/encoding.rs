@@ -96,7 +96,7 @@ fn thousandths(parameters: &str) -> u16 {
     let value = text.strip_prefix(['q', 'Q']).and_then(|rest| rest.trim_start().strip_prefix('='));
     match value.and_then(|value| value.trim().parse::<f32>().ok()) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 1000")]
-        Some(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0) as u16,
+        Some(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0).round() as u16,
         _ => 0,
     }
 }
