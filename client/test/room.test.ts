@@ -504,9 +504,10 @@ describe('a token', () => {
 
   it('may be a ticket, and never stands in an address', async () => {
     const server = new FakeServer();
-    const one = client(server, { getToken: () => ({ ticket: tokenOf(ANA) }) });
+    const ticket = tokenOf(ANA);
+    const one = client(server, { getToken: () => ({ ticket }) });
     await live(roomOf(one, ROOM));
-    expect(server.sockets[0]!.sent[0]).toEqual({ type: 'auth', ticket: tokenOf(ANA), id: expect.any(Number) });
+    expect(server.sockets[0]!.sent[0]).toEqual({ type: 'auth', ticket, id: expect.any(Number) });
     expect(server.sockets[0]!.url).not.toContain('?');
   });
 

@@ -66,6 +66,10 @@ class Simulation {
     const page = { tab: world.open(), rooms: [], leave: [], said: 0 } as unknown as Page;
     this.pages.push(page);
     const delays = world.chance(0.3);
+    // A room in which much is said while the tab joins.
+    const loud = world.between(0, 1);
+    const within = world.pick([100, 600, 1_500]);
+    for (let left = world.chance(0.4) ? world.between(5, 25) : 0; left; left -= 1) world.later(undefined, world.between(0, within), () => this.hearsay(loud));
     this.act(page, 'opens', () => {
       page.client = createClient({
         url: 'http://pregon.test',
@@ -169,10 +173,15 @@ class Simulation {
         socket.give({ type: 'unsubscribed', topic: '*', code: 'slow', retry: 'later', retry_after_ms: 100, text: '' });
       }
     } else {
-      const text = `b.${at}.${++this.others}`;
-      this.step(`beto says ${text}`);
-      model.say(TOPICS[at]!, text);
+      this.hearsay(at);
     }
+  }
+
+  /** Somebody else says something. */
+  private hearsay(at: number): void {
+    const text = `b.${at}.${++this.others}`;
+    this.step(`beto says ${text}`);
+    this.model.say(TOPICS[at]!, text);
   }
 
   async run(): Promise<string[]> {
@@ -187,30 +196,37 @@ class Simulation {
     for (const page of this.live) this.act(page, 'looks', () => this.listen(page, 0));
     this.step('all is left alone');
     await world.run(SETTLED_MS);
+    for (const page of this.live) for (const at of [0, 1]) this.check(page, at);
+    // What a tab had kept that was gone before it found the connection is said by the next one.
+    for (const page of this.live) this.gone(page);
+    this.open();
+    this.step('all tabs have gone, and another one looks');
+    for (const page of this.live) this.act(page, 'looks', () => this.listen(page, 0));
+    await world.run(SETTLED_MS);
+    for (const page of this.live) for (const at of [0, 1]) this.check(page, at);
     for (const text of this.owed) if (!TOPICS.some((topic) => model.stored(topic).some(({ content }) => content === text))) this.fault(`${text} is not stored`);
-    for (const [at, topic] of TOPICS.entries()) {
+    for (const topic of TOPICS) {
       const texts = model.stored(topic).map(({ content }) => content);
       if (new Set(texts).size !== texts.length) this.fault(`stored twice: ${texts}`);
       for (const { tab } of this.pages) {
         const said = texts.filter((text) => text.startsWith(`${tab.number}.`)).map((text) => Number(text.split('.')[2]));
         if (said.some((number, place) => number < (said[place - 1] ?? 0))) this.fault(`not in the order that tab ${tab.number} said it: ${said}`);
       }
-      for (const { tab, rooms, leave } of this.live) {
-        const { messages, status } = rooms[at]!.get();
-        if (!leave[at]) continue;
-        if (status !== 'live') this.fault(`tab ${tab.number} is ${status} in room ${at}`);
-        const shown = messages.map(({ content, state }) => (state === 'sent' ? content : `${content} (${state})`));
-        if (shown.join() !== texts.join()) this.fault(`tab ${tab.number} shows of room ${at}:\n     ${shown.join(' ')}\nand not\n     ${texts.join(' ')}`);
-      }
     }
-    for (const { tab, client } of this.live) {
-      const unsent = JSON.stringify(client.unsent.get().topics);
-      if (unsent !== '{}') this.fault(`tab ${tab.number} has unsent: ${unsent}`);
-    }
-    // What was stored may be kept by a tab that was frozen meanwhile: the next one is told that it is stored.
-    const texts = TOPICS.flatMap((topic) => model.stored(topic).map(({ content }) => content));
-    for (const { content } of world.kept.values()) if (!texts.includes(content)) this.fault(`${content} is kept and not stored`);
+    if (world.kept.size) this.fault(`kept: ${[...world.kept.values()].map(({ content }) => content)}`);
     return this.faults;
+  }
+
+  /** What a tab shows when all has settled. */
+  private check({ tab, client, rooms, leave }: Page, at: number): void {
+    const unsent = JSON.stringify(client.unsent.get().topics);
+    if (unsent !== '{}') this.fault(`tab ${tab.number} has unsent: ${unsent}`);
+    if (!leave[at]) return;
+    const { messages, status } = rooms[at]!.get();
+    if (status !== 'live') this.fault(`tab ${tab.number} is ${status} in room ${at}`);
+    const texts = this.model.stored(TOPICS[at]!).map(({ content }) => content);
+    const shown = messages.map(({ content, state }) => (state === 'sent' ? content : `${content} (${state})`));
+    if (shown.join() !== texts.join()) this.fault(`tab ${tab.number} shows of room ${at}:\n     ${shown.join(' ')}\nand not\n     ${texts.join(' ')}`);
   }
 }
 

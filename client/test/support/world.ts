@@ -85,7 +85,7 @@ export class World {
 
   /** Nearly at once most of the time, and now and then much later. */
   delay(): number {
-    return this.chance(0.05) ? this.between(5, 400) : this.between(0, 4);
+    return this.chance(0.15) ? this.between(5, 400) : this.between(0, 4);
   }
 
   /** A task of a tab, or of nobody. */
