@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use crate::rest::encoding::Encoding;
+
 /// The sources that the page may load from: itself, and sockets to its own host (CSP 3 §6.7.2.8: an address of `ws` or `wss`
 /// matches `'self'`).
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
@@ -19,43 +21,6 @@ struct Embedded {
     plain: &'static [u8],
     brotli: &'static [u8],
     gzip: &'static [u8],
-}
-
-/// A body's compression, named as in `Content-Encoding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Uncompressed.
-    Identity,
-    /// Brotli.
-    Brotli,
-    /// Gzip.
-    Gzip,
-}
-
-impl Encoding {
-    /// The header's value; `None` for an uncompressed body.
-    pub fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Identity => None,
-            Self::Brotli => Some("br"),
-            Self::Gzip => Some("gzip"),
-        }
-    }
-
-    /// The smallest encoding that a client accepts, by its `Accept-Encoding`.
-    pub fn accepted(header: &str) -> Self {
-        let takes = |name: &str| {
-            header.split(',').any(|item| {
-                let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-                let weight = weight.trim().strip_prefix("q=").map_or(1.0, |text| text.trim().parse().unwrap_or(0.0));
-                coding.trim().eq_ignore_ascii_case(name) && weight > 0.0
-            })
-        };
-        [Self::Brotli, Self::Gzip]
-            .into_iter()
-            .find(|encoding| encoding.name().is_some_and(takes))
-            .unwrap_or(Self::Identity)
-    }
 }
 
 /// One file of the page, ready to be sent.
@@ -132,17 +97,15 @@ fn embedded(version: Option<&str>, name: &str, content_type: &'static str, encod
         Encoding::Brotli => file.brotli,
         Encoding::Gzip => file.gzip,
     };
-    let etag = Some(match encoding.name() {
-        Some(suffix) => format!("\"{}-{suffix}\"", file.hash),
-        None => format!("\"{}\"", file.hash),
-    });
+    let etag = Some(encoding.tag(file.hash));
     Some(Asset { content_type, body: Cow::Borrowed(body), encoding, etag, is_immutable: version == Some(VERSION) })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Asset, Assets, EMBEDDED, Embedded, Encoding, VERSION, split};
+    use super::{Asset, Assets, EMBEDDED, Embedded, VERSION, split};
     use crate::limits;
+    use crate::rest::encoding::Encoding;
 
     fn text(file: &Embedded) -> &'static str {
         std::str::from_utf8(file.plain).expect("the page is UTF-8")
@@ -172,17 +135,43 @@ mod tests {
         assert!(asked > EMBEDDED.len(), "the page asks for each of its files");
     }
 
+    /// So that a phone asks once and not once a module.
+    #[test]
+    fn the_first_module_and_the_first_sheet_hold_all_others() {
+        let first = |name: &str| text(EMBEDDED.iter().find(|file| file.name == name).expect("it is embedded"));
+        let (script, sheet) = (first("app.js"), first("style.css"));
+        for form in ["\nimport ", "\nexport ", "export{", "import("] {
+            assert!(!script.contains(form), "something of a module is left: {form}");
+        }
+        let longest = |file: &Embedded| {
+            text(file)
+                .lines()
+                .filter(|line| !line.starts_with("import "))
+                .max_by_key(|line| line.len().min(200))
+                .unwrap_or_default()
+        };
+        let mut held = 0;
+        for file in EMBEDDED.iter().filter(|file| !["app.js", "sw.js", "style.css"].contains(&file.name)) {
+            // The bundled client is one line, whose end is a list of exports.
+            let line = longest(file).split("export{").next().unwrap_or_default().trim_start_matches("export ");
+            match file.name.rsplit_once('.').map(|(_, kind)| kind) {
+                Some("js") => assert!(script.contains(line), "{}: {line}", file.name),
+                Some("css") => assert!(sheet.contains(line), "{}: {line}", file.name),
+                _ => continue,
+            }
+            held += 1;
+        }
+        assert!(held > 50, "{held} files");
+    }
+
     #[tokio::test]
     async fn the_page_asks_for_files_by_paths_that_never_change_their_content() {
         let page = asset("/").await.expect("the page itself");
         assert!(!page.is_immutable);
         let html = String::from_utf8(page.body.into_owned()).expect("UTF-8");
         let paths = quoted(&html, "\"/page/", '"');
-        assert_eq!(
-            paths.len(),
-            EMBEDDED.len() - 1 + 1,
-            "each file once, and the first module as a script, too: {html}"
-        );
+        let names: Vec<_> = paths.iter().filter_map(|path| path.rsplit('/').next()).collect();
+        assert_eq!(names, ["logo.svg", "style.css", "app.js"], "the fewest requests: {html}");
         for path in paths {
             assert!(asset(&format!("/page/{path}")).await.expect("it is embedded").is_immutable, "{path}");
         }
@@ -202,21 +191,6 @@ mod tests {
             let mut gzip = Vec::new();
             flate2::read::GzDecoder::new(file.gzip).read_to_end(&mut gzip).expect("it is gzip");
             assert!(brotli == file.plain && gzip == file.plain, "{}", file.name);
-        }
-    }
-
-    #[test]
-    fn the_smallest_encoding_that_a_client_takes_is_chosen() {
-        for (header, encoding) in [
-            ("", Encoding::Identity),
-            ("gzip, deflate, br, zstd", Encoding::Brotli),
-            ("gzip;q=1.0, BR ; q=0.5", Encoding::Brotli),
-            ("gzip, br;q=0", Encoding::Gzip),
-            ("gzip;q=0.0", Encoding::Identity),
-            ("gzip;q=much", Encoding::Identity),
-            ("brotli, x-gzip", Encoding::Identity),
-        ] {
-            assert_eq!(Encoding::accepted(header), encoding, "{header:?}");
         }
     }
 

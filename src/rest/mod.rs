@@ -15,6 +15,7 @@ pub mod uploads;
 mod answer;
 mod app;
 mod cors;
+mod encoding;
 pub mod fields;
 pub mod form;
 mod media_host;

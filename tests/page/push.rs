@@ -85,7 +85,43 @@ async fn switched(server: Server, tab: Tab) {
     tab.until(IS_OFF).await;
     assert_eq!(subscriptions(&server).await, 1, "the server has forgotten this one");
     assert_eq!(tab.run("return window.current;", vec![]).await, Value::Null, "and so has the browser");
+    let whose = "return localStorage.getItem('pregon.prefs.push');";
+    assert_eq!(tab.run(whose, vec![]).await, Value::Null, "and the page takes it for nobody's");
     assert_eq!(tab.run("return document.getElementById('notify').checked;", vec![]).await, json!(true));
+}
+
+#[tokio::test]
+async fn a_start_of_the_page_renews_the_subscription_of_whoever_asked_for_it_and_of_nobody_else() {
+    alone(pushing().start().await, browser(1), renewed).await;
+}
+
+async fn renewed(server: Server, tab: Tab) {
+    let service = PushService::start().await;
+    let browser = service.browser("ana");
+    in_settings(&server, &tab, browser.clone()).await;
+    tab.click("#notify").await;
+    tab.until(IS_ON).await;
+    // The server loses it, and the page starts again in the same document, as the browser's half is the test's own.
+    let forget = async || {
+        let endpoint = Some(json!({ "endpoint": browser["endpoint"] }));
+        server.done("DELETE", "/api/push/subscriptions/", 0, endpoint).await;
+        assert_eq!(subscriptions(&server).await, 0);
+        tab.run("dispatchEvent(new Event('pregon:signedout'));", vec![]).await;
+        tab.shows("#me").await;
+    };
+    forget().await;
+    let began = std::time::Instant::now();
+    while subscriptions(&server).await == 0 {
+        assert!(began.elapsed() < crate::browser::PATIENCE, "the server is never told again");
+    }
+    // Somebody else in this browser used the switch last.
+    tab.run("localStorage.setItem('pregon.prefs.push', 'somebody else');", vec![]).await;
+    tab.run("location.hash = '#/';", vec![]).await;
+    forget().await;
+    tab.run("location.hash = '#/settings';", vec![]).await;
+    tab.until("return document.getElementById('push')?.closest('label').hidden === false;").await;
+    tab.until(IS_OFF).await;
+    assert_eq!(subscriptions(&server).await, 0, "it is not this person's");
 }
 
 #[tokio::test]

@@ -6,19 +6,52 @@
 mod objects;
 mod operations;
 
-use std::sync::OnceLock;
+use std::io::Write as _;
+use std::sync::LazyLock;
 
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 
-use crate::rest::answer::json_response;
+use crate::access::crypto;
+use crate::rest::answer;
+use crate::rest::encoding::Encoding;
 use crate::rest::schema::operations::{Body, Operation};
 
-/// `GET /api/schema/`: the same for everybody, so no token is needed.
-pub async fn show() -> Response {
-    static JSON: OnceLock<Vec<u8>> = OnceLock::new();
-    json_response(StatusCode::OK, JSON.get_or_init(|| document().to_string().into_bytes()).clone())
+/// The document as it is served: made once, at the first question.
+struct Served {
+    json: Vec<u8>,
+    gzip: Vec<u8>,
+    /// A hash of the JSON.
+    hash: String,
+}
+
+static SERVED: LazyLock<Served> = LazyLock::new(|| {
+    let json = document().to_string().into_bytes();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    // Memory takes everything; if not, nothing is offered.
+    let gzip = gzip.write_all(&json).and_then(|()| gzip.finish()).unwrap_or_default();
+    Served { hash: crypto::fingerprint(&json), json, gzip }
+});
+
+/// `GET /api/schema/`: the same for everybody, so no token is needed, and it may be compressed.
+pub async fn show(headers: HeaderMap) -> Response {
+    let offered: &[Encoding] = if SERVED.gzip.is_empty() { &[] } else { &[Encoding::Gzip] };
+    let encoding = Encoding::accepted(&headers, offered);
+    let body: &'static [u8] = if encoding == Encoding::Gzip { &SERVED.gzip } else { &SERVED.json };
+    let tag = encoding.tag(&SERVED.hash);
+    let mut response = if answer::names(&headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, "application/json")], axum::body::Body::from(body)).into_response()
+    };
+    encoding.describe(&mut response);
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// The document.

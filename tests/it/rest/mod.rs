@@ -5,6 +5,7 @@ mod auth;
 mod blocks;
 mod bodies;
 mod chat;
+mod compression;
 mod consent;
 mod documents;
 mod groups;
