@@ -57,7 +57,8 @@ describe('the package', () => {
     } catch (error) {
       expect((error as { stdout: string }).stdout).toBe('');
     }
-  });
+    // A compiler, on a busy machine.
+  }, 120_000);
 
   it('says in its README how large it is', () => {
     const limits: { limit: string }[] = JSON.parse(read('.size-limit.json'));
