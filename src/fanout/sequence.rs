@@ -59,8 +59,8 @@ pub(super) struct Sequence {
     looked_at: Option<Instant>,
     /// Since then topics were forgotten too early.
     has_forgotten: bool,
-    /// When a topic was last forgotten because there were too many. Of such topics nobody knows what was told of the time before
-    /// [`IN_FLIGHT_MAX`].
+    /// The last event of the newest topic that was forgotten because there were too many. What such a topic was told is not known any more,
+    /// so for [`SEQUENCE_MEMORY`] from then on the log is asked for the last [`IN_FLIGHT_MAX`] only.
     crowded_at: Option<Instant>,
 }
 

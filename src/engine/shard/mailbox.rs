@@ -71,7 +71,7 @@ impl Core {
             }
             ToShard::Greet { session, room, frames, count } => {
                 // One with many topics may have left the room meanwhile.
-                if let Some(index) = self.find_open(session).filter(|index| self.is_greeted(*index, room)) {
+                if let Some(index) = self.find_open(session).filter(|index| self.mark_greeted(*index, room)) {
                     if !frames.is_empty() {
                         self.deliver_of(index, Topic::Room(room), &frames, Class::Ephemeral);
                     }
@@ -178,8 +178,8 @@ impl Core {
         }
     }
 
-    /// A session is told who is present. False if it does not listen to the room any more.
-    fn is_greeted(&mut self, index: u32, room: RoomId) -> bool {
+    /// Notes that a session is told who is present in a room. False if it does not listen there any more.
+    fn mark_greeted(&mut self, index: u32, room: RoomId) -> bool {
         let Some((number, _)) = self.seat_of(index, Topic::Room(room)) else { return false };
         match self.many.get_mut(&index) {
             Some(many) => many.seats.get_mut(number).map(Subscription::set_greeted).is_some(),
